@@ -1,0 +1,51 @@
+# ledger: PGXS build of the extension, its client programs and its tests.
+#   make, make install, make installcheck    as with any PGXS extension
+#   make check                               every test, on throwaway clusters
+#   make lint | format | bench | torture     see docs/development.md
+
+EXTENSION = ledger
+MODULE_big = ledger
+SQL_PARTS = $(addprefix sql/,schema.sql tables.sql account.sql transfer.sql balance.sql stock.sql operations.sql access.sql)
+DATA_built = sql/ledger--0.1.sql
+CORE = src/core/amount.o src/core/escrow.o
+SOURCES = $(sort $(wildcard src/*.cpp src/*/*.cpp))
+HEADERS = $(wildcard src/*/*.hpp)
+OBJS = $(SOURCES:.cpp=.o)
+CLIENTS = $(patsubst client/%.cpp,build/%,$(wildcard client/*.cpp))
+
+REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test --outputdir=build/regress --load-extension=ledger
+ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --outputdir=build/isolation --load-extension=ledger
+
+EXTRA_CLEAN = build $(DATA_built)
+
+PG_CONFIG ?= pg_config
+CXX_STANDARD = -std=c++20
+# PostgreSQL's headers come by -isystem: our warnings are about our code.
+PG_CPPFLAGS = -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) -DPGDLLEXPORT='__attribute__((visibility("default")))'
+PG_CXXFLAGS = $(CXX_STANDARD) -Wall -Wextra -Werror -Wno-register -fno-exceptions -fno-rtti -fno-threadsafe-statics \
+	-fvisibility=hidden -fno-strict-aliasing -fwrapv $(LEDGER_CXXFLAGS)
+
+override with_llvm = no
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+all: clients
+
+$(OBJS): $(HEADERS) Makefile
+
+# The script in one piece, each part under its name.
+sql/ledger--0.1.sql: $(SQL_PARTS) Makefile
+	@{ printf '%s\n' '-- Made of the parts in sql/ by the Makefile. Do not edit.' \
+		'\echo Use "CREATE EXTENSION ledger" to load this file. \quit'; \
+	   for part in $(SQL_PARTS); do printf '\n-- %s\n\n' "$$part"; cat "$$part"; done; } > $@
+
+clients: $(CLIENTS)
+
+build/%: client/%.cpp $(wildcard client/*.hpp)
+	@mkdir -p build
+	$(CXX) $(CXX_STANDARD) -O2 -g -Wall -Wextra -Werror -I$(shell $(PG_CONFIG) --includedir) -o $@ $< \
+		-L$(shell $(PG_CONFIG) --libdir) -lpq -lpthread
+
+.PHONY: clients

@@ -1,0 +1,133 @@
+-- Reads. All are exact in the caller's snapshot: an account's folded totals
+-- plus the visible transfers past the folded horizon, and work without the
+-- library preloaded and on a standby.
+
+-- Totals in minor units, one row an account. numeric: lifetime turnover has no limit.
+CREATE VIEW ledger_data.position AS
+SELECT a.id AS account,
+       COALESCE(b.debits_posted, 0) + COALESCE(d.amount, 0) AS debits,
+       COALESCE(b.credits_posted, 0) + COALESCE(c.amount, 0) AS credits
+FROM ledger_data.account AS a
+LEFT JOIN ledger_data.balance AS b ON b.account = a.id
+CROSS JOIN LATERAL (SELECT pg_catalog.sum(t.amount) AS amount FROM ledger_data.transfer AS t
+                    WHERE t.debit_account = a.id AND t.txid >= COALESCE(b.folded_xid, 0)) AS d
+CROSS JOIN LATERAL (SELECT pg_catalog.sum(t.amount) AS amount FROM ledger_data.transfer AS t
+                    WHERE t.credit_account = a.id AND t.txid >= COALESCE(b.folded_xid, 0)) AS c;
+COMMENT ON VIEW ledger_data.position IS 'exact debits and credits of each account in minor units';
+
+CREATE VIEW ledger.accounts AS
+SELECT a.code AS account,
+       s.code AS asset,
+       (p.credits - p.debits) * s.unit AS posted,
+       0 * s.unit AS held,
+       0 * s.unit AS incoming,
+       CASE WHEN a.floor > -9223372036854775807 THEN (p.credits - p.debits - a.floor) * s.unit END AS available,
+       CASE WHEN a.floor > -9223372036854775807 THEN a.floor * s.unit END AS floor,
+       CASE WHEN a.ceiling < 9223372036854775807 THEN a.ceiling * s.unit END AS ceiling,
+       CASE a.state WHEN 0 THEN 'open' WHEN 1 THEN 'frozen' ELSE 'closed' END AS state,
+       a.opened_at,
+       a.metadata
+FROM ledger_data.account AS a
+JOIN ledger_data.asset AS s ON s.id = a.asset
+JOIN ledger_data.position AS p ON p.account = a.id;
+COMMENT ON VIEW ledger.accounts IS 'accounts with their exact balances in natural units; available is posted less held less floor, NULL where the floor is unbounded';
+
+CREATE VIEW ledger.transfers AS
+SELECT t.id,
+       CASE t.kind WHEN 1 THEN 'posted' WHEN 5 THEN 'reversal' END AS kind,
+       d.code AS source,
+       c.code AS destination,
+       s.code AS asset,
+       t.amount * s.unit AS amount,
+       NULLIF(t.ref, 0) AS ref,
+       t.txid,
+       t.created_at,
+       t.metadata
+FROM ledger_data.transfer AS t
+JOIN ledger_data.account AS d ON d.id = t.debit_account
+JOIN ledger_data.account AS c ON c.id = t.credit_account
+JOIN ledger_data.asset AS s ON s.id = d.asset;
+COMMENT ON VIEW ledger.transfers IS 'transfers in natural units with account codes; a transfer debits its source and credits its destination';
+
+CREATE VIEW ledger.entries AS
+SELECT t.id AS transfer_id, e.account, t.asset, e.amount, e.counterparty, t.kind, t.created_at
+FROM ledger.transfers AS t
+CROSS JOIN LATERAL (VALUES (t.source, -t.amount, t.destination),
+                           (t.destination, t.amount, t.source)) AS e (account, amount, counterparty);
+COMMENT ON VIEW ledger.entries IS 'double entry: two rows a transfer, the source''s negative and the destination''s positive';
+
+CREATE FUNCTION ledger.balance(INOUT account text, OUT asset text, OUT posted numeric, OUT held numeric,
+                               OUT incoming numeric, OUT available numeric)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    SELECT a.code, s.code, (p.credits - p.debits) * s.unit, 0 * s.unit, 0 * s.unit,
+           CASE WHEN a.floor > -9223372036854775807 THEN (p.credits - p.debits - a.floor) * s.unit END
+    INTO STRICT balance.account, balance.asset, balance.posted, balance.held, balance.incoming, balance.available
+    FROM ledger_data.account AS a
+    JOIN ledger_data.asset AS s ON s.id = a.asset
+    JOIN ledger_data.position AS p ON p.account = a.id
+    WHERE a.id = ledger_data.account_id(balance.account);
+END
+$$;
+COMMENT ON FUNCTION ledger.balance(text) IS
+'The account''s balance, exact in the caller''s snapshot, in natural units: posted = credits - debits; available = posted - held - floor (NULL: unbounded). LG002 for an unknown account.';
+
+CREATE FUNCTION ledger.balance_at(account text, at timestamptz) RETURNS numeric
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    result numeric;
+BEGIN
+    IF balance_at.at IS NULL THEN
+        RAISE EXCEPTION 'the time of the balance is null' USING
+            ERRCODE = 'null_value_not_allowed', HINT = 'For the present balance use ledger.balance().';
+    END IF;
+    SELECT (COALESCE((SELECT pg_catalog.sum(t.amount) FROM ledger_data.transfer AS t
+                      WHERE t.credit_account = a.id AND t.created_at <= balance_at.at), 0)
+          - COALESCE((SELECT pg_catalog.sum(t.amount) FROM ledger_data.transfer AS t
+                      WHERE t.debit_account = a.id AND t.created_at <= balance_at.at), 0)) * s.unit
+    INTO STRICT result
+    FROM ledger_data.account AS a
+    JOIN ledger_data.asset AS s ON s.id = a.asset
+    WHERE a.id = ledger_data.account_id(balance_at.account);
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION ledger.balance_at(text, timestamptz) IS
+'The sum of the account''s visible transfers made at or before a time, in natural units. A transaction still open then counts once it has committed. Reads the account''s whole history.';
+
+CREATE FUNCTION ledger.statement(account text, from_time timestamptz DEFAULT '-infinity', to_time timestamptz DEFAULT 'infinity',
+                                 OUT transfer_id bigint, OUT created_at timestamptz, OUT kind text, OUT counterparty text,
+                                 OUT amount numeric, OUT balance numeric, OUT metadata jsonb) RETURNS SETOF record
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH subject AS (
+        SELECT a.id, s.unit
+        FROM ledger_data.account AS a JOIN ledger_data.asset AS s ON s.id = a.asset
+        WHERE a.id = ledger_data.account_id(statement.account)
+    ), movement AS (
+        SELECT t.id, t.created_at, t.kind, t.debit_account AS other, t.amount, t.metadata
+        FROM subject AS x JOIN ledger_data.transfer AS t ON t.credit_account = x.id
+        UNION ALL
+        SELECT t.id, t.created_at, t.kind, t.credit_account, -t.amount, t.metadata
+        FROM subject AS x JOIN ledger_data.transfer AS t ON t.debit_account = x.id
+    ), running AS (
+        SELECT m.*, pg_catalog.sum(m.amount) OVER (ORDER BY m.created_at, m.id ROWS UNBOUNDED PRECEDING) AS balance
+        FROM movement AS m
+        WHERE m.created_at < statement.to_time OR statement.to_time = 'infinity'
+    )
+    SELECT r.id, r.created_at, CASE r.kind WHEN 1 THEN 'posted' WHEN 5 THEN 'reversal' END, o.code,
+           r.amount * x.unit, r.balance * x.unit, r.metadata
+    FROM running AS r CROSS JOIN subject AS x JOIN ledger_data.account AS o ON o.id = r.other
+    WHERE r.created_at >= statement.from_time
+    ORDER BY r.created_at, r.id;
+END
+$$;
+COMMENT ON FUNCTION ledger.statement(text, timestamptz, timestamptz) IS
+'The account''s transfers with from_time <= created_at < to_time in order of time: amount is signed, balance is the running balance after it. LG002 for an unknown account.';

@@ -1,0 +1,144 @@
+-- What the worker does, for who wants to do it by hand, and what the engine knows.
+
+CREATE FUNCTION ledger_data.fold_account(account bigint) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_fold_account';
+COMMENT ON FUNCTION ledger_data.fold_account(bigint) IS 'folds one account up to the present horizon; returns the transfers folded';
+
+CREATE FUNCTION ledger.fold(min_tail integer DEFAULT 1) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject bigint;
+    folded  bigint := 0;
+BEGIN
+    FOR subject IN
+        SELECT a.id
+        FROM ledger_data.account AS a
+        LEFT JOIN ledger_data.balance AS b ON b.account = a.id
+        WHERE (SELECT pg_catalog.count(*) FROM (
+                   SELECT FROM ledger_data.transfer AS t
+                   WHERE t.debit_account = a.id AND t.txid >= COALESCE(b.folded_xid, 0)
+                   UNION ALL
+                   SELECT FROM ledger_data.transfer AS t
+                   WHERE t.credit_account = a.id AND t.txid >= COALESCE(b.folded_xid, 0)
+                   LIMIT GREATEST(min_tail, 1)) AS tail) >= GREATEST(min_tail, 1)
+        ORDER BY a.id
+    LOOP
+        folded := folded + (ledger_data.fold_account(subject) > 0)::integer;
+    END LOOP;
+    RETURN folded;
+END
+$$;
+COMMENT ON FUNCTION ledger.fold(integer) IS
+'Folds every account with at least min_tail transfers past its horizon, up to the oldest running transaction; returns how many accounts were folded. The worker does the same for long tails by itself. Balances are the same before and after.';
+
+CREATE FUNCTION ledger_data.slots(OUT account bigint, OUT low bigint, OUT high bigint, OUT users integer,
+                                  OUT prepared boolean, OUT tail bigint, OUT version bigint) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'ledger_slots';
+COMMENT ON FUNCTION ledger_data.slots() IS
+'This database''s accounts in shared memory: the bounds of each balance over every outcome of the transactions in flight, in minor units; transactions using it; whether prepared ones are among them; transfers not folded; a counter of uses';
+
+CREATE FUNCTION ledger_data.stat(OUT transfers bigint, OUT refusals bigint, OUT slot_loads bigint, OUT evictions bigint,
+                                 OUT folds bigint, OUT longest_tail bigint, OUT lanes_in_use integer, OUT slots_in_use integer,
+                                 OUT slots_total integer, OUT prepared_effects integer, OUT worker_pid integer) RETURNS record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_stat';
+COMMENT ON FUNCTION ledger_data.stat() IS 'the engine''s counters; see the view ledger.stat';
+
+CREATE VIEW ledger.stat AS SELECT s.* FROM ledger_data.stat() AS s;
+COMMENT ON VIEW ledger.stat IS
+'The engine''s counters in this database since the server started: transfers made (whether or not they committed), refusals, folds, longest_tail and lanes_in_use; and of the whole server: slot_loads, evictions, slots_in_use of slots_total, prepared_effects. worker_pid: the folding worker, NULL while there is nothing to fold. All NULL where the library is not preloaded.';
+
+CREATE FUNCTION ledger.check_invariants(OUT invariant text, OUT subject text, OUT detail text) RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT 'debits = credits', s.code,
+           pg_catalog.format('debits %s, credits %s', pg_catalog.sum(p.debits) * s.unit, pg_catalog.sum(p.credits) * s.unit)
+    FROM ledger_data.position AS p
+    JOIN ledger_data.account AS a ON a.id = p.account
+    JOIN ledger_data.asset AS s ON s.id = a.asset
+    GROUP BY s.id, s.code, s.unit
+    HAVING pg_catalog.sum(p.debits) <> pg_catalog.sum(p.credits);
+
+    RETURN QUERY
+    SELECT 'totals = sum of transfers', a.code,
+           pg_catalog.format('position is debits %s, credits %s; the transfers sum to %s and %s',
+                             p.debits * s.unit, p.credits * s.unit, COALESCE(d.amount, 0) * s.unit, COALESCE(c.amount, 0) * s.unit)
+    FROM ledger_data.position AS p
+    JOIN ledger_data.account AS a ON a.id = p.account
+    JOIN ledger_data.asset AS s ON s.id = a.asset
+    LEFT JOIN (SELECT t.debit_account, pg_catalog.sum(t.amount) AS amount
+               FROM ledger_data.transfer AS t GROUP BY t.debit_account) AS d ON d.debit_account = a.id
+    LEFT JOIN (SELECT t.credit_account, pg_catalog.sum(t.amount) AS amount
+               FROM ledger_data.transfer AS t GROUP BY t.credit_account) AS c ON c.credit_account = a.id
+    WHERE p.debits <> COALESCE(d.amount, 0) OR p.credits <> COALESCE(c.amount, 0);
+
+    RETURN QUERY
+    SELECT 'transfers are well formed', t.id::text,
+           pg_catalog.format('amount %s from account %s to account %s', t.amount, t.debit_account, t.credit_account)
+    FROM ledger_data.transfer AS t
+    LEFT JOIN ledger_data.account AS d ON d.id = t.debit_account
+    LEFT JOIN ledger_data.account AS c ON c.id = t.credit_account
+    WHERE t.amount <= 0 OR t.debit_account = t.credit_account OR d.asset IS DISTINCT FROM c.asset OR d.asset IS NULL;
+
+    RETURN QUERY
+    SELECT 'limits hold', a.code,
+           pg_catalog.format('balance %s, floor %s, ceiling %s',
+                             (p.credits - p.debits) * s.unit, a.floor * s.unit, a.ceiling * s.unit)
+    FROM ledger_data.position AS p
+    JOIN ledger_data.account AS a ON a.id = p.account
+    JOIN ledger_data.asset AS s ON s.id = a.asset
+    WHERE p.credits - p.debits < a.floor OR p.credits - p.debits > a.ceiling;
+
+    RETURN QUERY
+    SELECT 'closed accounts are empty', a.code, pg_catalog.format('balance %s minor units', p.credits - p.debits)
+    FROM ledger_data.position AS p
+    JOIN ledger_data.account AS a ON a.id = p.account
+    WHERE a.state = 2 AND p.credits <> p.debits;
+
+    RETURN QUERY
+    SELECT 'reversals are linked', COALESCE(r.transfer, t.ref)::text,
+           pg_catalog.format('reversal %s', COALESCE(r.reversal, t.id))
+    FROM ledger_data.reversal AS r
+    FULL JOIN (SELECT x.id, x.ref FROM ledger_data.transfer AS x WHERE x.kind = 5) AS t
+        ON t.id = r.reversal AND t.ref = r.transfer
+    WHERE r.transfer IS NULL OR t.id IS NULL;
+
+    RETURN QUERY SELECT e.* FROM ledger_data.check_escrow() AS e;
+END
+$$;
+COMMENT ON FUNCTION ledger.check_invariants() IS
+'Checks the whole ledger; empty means healthy. Reads every transfer. Safe while the ledger is in use.';
+
+-- Slots that nobody is using must hold the exact balance. Each statement of a
+-- VOLATILE function in READ COMMITTED has a new snapshot, so an account is
+-- judged only if its slot was not used between a reading before the snapshot
+-- and one after it; in an older snapshot nothing can be said.
+CREATE FUNCTION ledger_data.check_escrow(OUT invariant text, OUT subject text, OUT detail text) RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    before jsonb;
+    doubts jsonb;
+BEGIN
+    IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
+        RETURN;
+    END IF;
+    SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(s)) INTO before
+    FROM ledger_data.slots() AS s WHERE s.users = 0;
+    SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(x)) INTO doubts
+    FROM (SELECT a.code, b.account, b.version, b.low, b.high, p.credits - p.debits AS balance
+          FROM pg_catalog.jsonb_to_recordset(before) AS b (account bigint, version bigint, low bigint, high bigint)
+          JOIN ledger_data.account AS a ON a.id = b.account
+          JOIN ledger_data.position AS p ON p.account = b.account
+          WHERE b.low <> p.credits - p.debits OR b.high <> p.credits - p.debits) AS x;
+    RETURN QUERY
+    SELECT 'escrow = balance', d.code, pg_catalog.format('bounds %s to %s, balance %s minor units', d.low, d.high, d.balance)
+    FROM pg_catalog.jsonb_to_recordset(doubts) AS d (code text, account bigint, version bigint, low bigint, high bigint, balance numeric)
+    JOIN ledger_data.slots() AS s ON s.account = d.account AND s.version = d.version AND s.users = 0;
+END
+$$;
+COMMENT ON FUNCTION ledger_data.check_escrow() IS 'compares idle slots in shared memory with the exact balances';

@@ -1,0 +1,79 @@
+-- Stock. A SKU is an account in the asset STOCK (scale 0) whose code is the SKU;
+-- beside it stands <sku>:sold, where what is sold goes, and one account
+-- stock:supply without a floor, where everything comes from.
+
+CREATE FUNCTION ledger.add_stock(sku text, quantity bigint) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_add_stock';
+COMMENT ON FUNCTION ledger.add_stock(text, bigint) IS
+'Brings quantity into stock from supply; returns what is available after. LG002 for an unknown SKU, LG006 for a quantity below 1.';
+
+CREATE FUNCTION ledger.create_stock(sku text, quantity bigint DEFAULT 0, metadata jsonb DEFAULT '{}') RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    opened bigint;
+BEGIN
+    IF sku IS NULL OR quantity IS NULL THEN
+        RAISE EXCEPTION 'stock needs a SKU and a quantity' USING
+            ERRCODE = 'null_value_not_allowed', HINT = 'For example ledger.create_stock(''SKU-1'', 100).';
+    ELSIF pg_catalog.char_length(sku) NOT BETWEEN 1 AND 250 THEN
+        RAISE EXCEPTION 'a SKU has 1 to 250 characters' USING
+            ERRCODE = 'invalid_parameter_value',
+            DETAIL = pg_catalog.format('The SKU given has %s characters.', pg_catalog.char_length(sku)),
+            HINT = 'Put longer names into metadata.';
+    ELSIF quantity < 0 THEN
+        PERFORM ledger_data.refuse('invalid_amount',
+            pg_catalog.format('quantity %s of stock "%s" is negative', quantity, sku), NULL,
+            'Stock starts at zero or more.');
+    END IF;
+    IF NOT EXISTS (SELECT FROM ledger_data.account AS a WHERE a.code = 'stock:supply') THEN
+        PERFORM ledger.create_asset('STOCK', 0, 'pieces of goods');
+        INSERT INTO ledger_data.account (id, asset, floor, ceiling, opened_at, state, code, metadata)
+            SELECT ledger_data.next_id(), s.id, -9223372036854775807, 9223372036854775807,
+                   pg_catalog.clock_timestamp(), 0::smallint, 'stock:supply', '{}'
+            FROM ledger_data.asset AS s WHERE s.code = 'STOCK'
+            ON CONFLICT ON CONSTRAINT account_code_key DO NOTHING;
+    END IF;
+    opened := ledger.open_account(sku, 'STOCK', metadata => metadata);
+    PERFORM ledger.open_account(sku || ':sold', 'STOCK');
+    IF quantity > 0 THEN
+        PERFORM ledger.add_stock(sku, quantity);
+    END IF;
+    RETURN opened;
+END
+$$;
+COMMENT ON FUNCTION ledger.create_stock(text, bigint, jsonb) IS
+'Registers a SKU of 1 to 250 characters with its first quantity, and returns its account id. LG003 where an account has that code already.';
+
+CREATE FUNCTION ledger.deduct_stock(sku text, quantity bigint, metadata jsonb DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_deduct_stock';
+COMMENT ON FUNCTION ledger.deduct_stock(text, bigint, jsonb) IS
+'Sells quantity of a SKU; returns what remains available. Never oversells and waits for nobody. LG001 when short, LG009 when short only because of transactions in flight, LG002 for an unknown SKU, LG006 for a quantity below 1.';
+
+CREATE FUNCTION ledger.try_deduct_stock(sku text, quantity bigint, metadata jsonb DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_try_deduct_stock';
+COMMENT ON FUNCTION ledger.try_deduct_stock(text, bigint, jsonb) IS
+'As ledger.deduct_stock, but NULL when short: the flash-sale call, with no error and no log line.';
+
+CREATE FUNCTION ledger.deduct_stocks(skus text[], quantities bigint[], OUT sku text, OUT remaining bigint) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'ledger_deduct_stocks';
+COMMENT ON FUNCTION ledger.deduct_stocks(text[], bigint[]) IS
+'Sells a cart: every line or none. Returns what remains of each; an error names the first line that cannot be had.';
+
+CREATE FUNCTION ledger.restore_stock(sku text, quantity bigint) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_restore_stock';
+COMMENT ON FUNCTION ledger.restore_stock(text, bigint) IS
+'Takes quantity back from a customer; returns what is available after. LG001 for more than was ever sold.';
+
+CREATE VIEW ledger.stock AS
+SELECT a.code AS sku,
+       p.credits - p.debits AS on_hand,
+       0::numeric AS reserved,
+       p.credits - p.debits AS available,
+       q.credits - q.debits AS sold
+FROM ledger_data.account AS a
+JOIN ledger_data.asset AS s ON s.id = a.asset AND s.code = 'STOCK'
+JOIN ledger_data.account AS b ON b.asset = a.asset AND b.code = a.code || ':sold'
+JOIN ledger_data.position AS p ON p.account = a.id
+JOIN ledger_data.position AS q ON q.account = b.id;
+COMMENT ON VIEW ledger.stock IS 'each SKU, exact in the caller''s snapshot: pieces on hand, reserved, available and sold (net of what came back)';

@@ -1,0 +1,99 @@
+-- Storage. The C++ engine reads and writes these tables directly: it relies on
+-- the order and types of the columns (src/engine/storage.hpp mirrors them) and
+-- on there being no triggers or constraints that an INSERT would have to fire.
+-- Amounts are minor units of the account's asset. Ids are time-ordered
+-- (src/core/ids.hpp), so no table needs a sequence.
+
+CREATE TABLE ledger_data.asset (
+    id          bigint  PRIMARY KEY,
+    scale       integer NOT NULL CHECK (scale BETWEEN 0 AND 18),
+    code        text    COLLATE "C" NOT NULL UNIQUE CHECK (char_length(code) BETWEEN 1 AND 64),
+    unit        numeric NOT NULL,   -- one minor unit in natural units: 0.01 at scale 2
+    description text
+);
+COMMENT ON TABLE ledger_data.asset IS 'units of value: a code and its number of decimal places';
+
+-- floor and ceiling: minor units; -9223372036854775807 and 9223372036854775807,
+-- the range of every balance, stand for unbounded.
+CREATE TABLE ledger_data.account (
+    id        bigint      PRIMARY KEY,
+    asset     bigint      NOT NULL REFERENCES ledger_data.asset,
+    floor     bigint      NOT NULL CHECK (floor BETWEEN -9223372036854775807 AND 0),
+    ceiling   bigint      NOT NULL CHECK (ceiling >= 0),
+    opened_at timestamptz NOT NULL,
+    state     smallint    NOT NULL CHECK (state BETWEEN 0 AND 2),  -- 0 open, 1 frozen, 2 closed
+    code      text        COLLATE "C" NOT NULL UNIQUE CHECK (char_length(code) BETWEEN 1 AND 255),
+    metadata  jsonb       NOT NULL
+);
+COMMENT ON TABLE ledger_data.account IS 'accounts: what seldom changes (limits, state); balances are in ledger_data.balance and the transfers past its horizon';
+
+-- An account's totals over all its transfers with txid < folded_xid. No row
+-- means nothing is folded yet. Updated by folding alone.
+CREATE TABLE ledger_data.balance (
+    account        bigint  PRIMARY KEY,
+    folded_xid     bigint  NOT NULL,
+    debits_posted  numeric NOT NULL,
+    credits_posted numeric NOT NULL
+) WITH (fillfactor = 50);
+COMMENT ON TABLE ledger_data.balance IS 'totals of each account up to a transaction horizon; the transfers from folded_xid on come on top';
+
+-- The truth: one row a movement, appended and never changed.
+-- kind: 1 posted, 5 reversal. ref: the transfer a reversal undoes, else 0.
+-- txid: the top-level transaction, as xid8 plus ledger_data.installation.base.
+CREATE TABLE ledger_data.transfer (
+    id             bigint      PRIMARY KEY,
+    debit_account  bigint      NOT NULL,
+    credit_account bigint      NOT NULL,
+    amount         bigint      NOT NULL,
+    ref            bigint      NOT NULL,
+    txid           bigint      NOT NULL,
+    created_at     timestamptz NOT NULL,
+    kind           smallint    NOT NULL,
+    metadata       jsonb
+);
+CREATE INDEX transfer_debit_account_txid_idx ON ledger_data.transfer (debit_account, txid);
+CREATE INDEX transfer_credit_account_txid_idx ON ledger_data.transfer (credit_account, txid);
+COMMENT ON TABLE ledger_data.transfer IS 'transfers, append-only: amount minor units moved from debit_account to credit_account';
+
+-- A transfer is reversed at most once: this key decides between two that try.
+CREATE TABLE ledger_data.reversal (
+    transfer bigint PRIMARY KEY,
+    reversal bigint NOT NULL
+);
+COMMENT ON TABLE ledger_data.reversal IS 'which transfer reversed which';
+
+-- Where this ledger lives. Never dumped: a ledger that finds no row of its own
+-- here (restored, or copied by CREATE DATABASE ... TEMPLATE) folds everything
+-- and sets base so that its txids go on above the ones it brought along.
+CREATE TABLE ledger_data.installation (
+    system_identifier bigint NOT NULL,
+    database          oid    NOT NULL,
+    extension         oid    NOT NULL,
+    base              bigint NOT NULL
+);
+COMMENT ON TABLE ledger_data.installation IS 'the cluster, database and installation these tables belong to, and the offset of their txids';
+
+SELECT pg_catalog.pg_extension_config_dump('ledger_data.asset', '');
+SELECT pg_catalog.pg_extension_config_dump('ledger_data.account', '');
+SELECT pg_catalog.pg_extension_config_dump('ledger_data.balance', '');
+SELECT pg_catalog.pg_extension_config_dump('ledger_data.transfer', '');
+SELECT pg_catalog.pg_extension_config_dump('ledger_data.reversal', '');
+
+-- Guards against hand-made changes (LG401). They let an INSERT in while the
+-- ledger is not in use yet, which is when pg_restore copies the rows back.
+CREATE FUNCTION ledger_data.guard() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'ledger_guard';
+COMMENT ON FUNCTION ledger_data.guard() IS 'refuses changes to the ledger''s tables by hand (LG401)';
+
+CREATE TRIGGER guard BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_data.asset
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
+CREATE TRIGGER guard BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_data.account
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.balance
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.transfer
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
+CREATE TRIGGER guard BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_data.reversal
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
+CREATE TRIGGER guard BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_data.installation
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();

@@ -1,0 +1,37 @@
+// SQL: the internals that plpgsql functions call (sql/account.sql).
+#include "engine/order.hpp"
+#include "engine/transaction.hpp"
+#include "pg/error.hpp"
+#include "pg/numeric.hpp"
+
+using namespace ledger;
+
+LEDGER_FUNCTION(ledger_next_id) {
+    PG_RETURN_INT64(static_cast<std::int64_t>(next_id(begin_posting("ledger_data.next_id()"))));
+}
+
+LEDGER_FUNCTION(ledger_account_id) {
+    const Code code = code_of(text_argument(fcinfo, 0, "account"));
+    Account account;
+    if (!find_account(code, account)) raise_refusal(unknown_account(code));
+    PG_RETURN_INT64(static_cast<std::int64_t>(account.id));
+}
+
+LEDGER_FUNCTION(ledger_minor_units) {
+    const Numeric amount = PG_GETARG_NUMERIC(0);
+    const int scale = PG_GETARG_INT32(1);
+    Minor minor;
+    const AmountError error = minor_from_numeric(amount, scale, minor);
+    if (error != AmountError::none) raise_refusal(bad_amount(error, amount, scale));
+    PG_RETURN_INT64(minor);
+}
+
+LEDGER_FUNCTION(ledger_refuse) {
+    const auto text_or_null = [&](int number) -> const char * {
+        return PG_ARGISNULL(number) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(number));
+    };
+    const char *name = text_to_cstring(text_argument(fcinfo, 0, "condition"));
+    const Status status = status_by_name(name);
+    if (status == Status::ok) elog(ERROR, "the ledger has no condition \"%s\"", name);
+    raise(status, text_to_cstring(text_argument(fcinfo, 1, "message")), text_or_null(2), text_or_null(3));
+}

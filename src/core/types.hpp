@@ -1,0 +1,39 @@
+// The ledger's vocabulary as types. No PostgreSQL header here or anywhere in
+// core/: these rules are compiled, tested and fuzzed as a plain program.
+#pragma once
+
+#include <cstdint>
+
+namespace ledger {
+
+enum class AccountId : std::int64_t {};
+enum class AssetId : std::int64_t {};
+enum class TransferId : std::int64_t {};
+
+// A transaction as the tables name it: the top-level xid8 plus the installation's base.
+enum class Txid : std::int64_t {};
+
+// An amount or balance in minor units of its asset (cents at scale 2).
+using Minor = std::int64_t;
+
+// Sums of two or three Minors never overflow this.
+__extension__ typedef __int128 Wide;
+
+// Every balance lies within [-kBalanceMax, kBalanceMax]; as limits the two ends mean "unbounded".
+inline constexpr Minor kBalanceMax = INT64_MAX;
+inline constexpr Minor kFloorNone = -kBalanceMax;
+inline constexpr Minor kCeilingNone = kBalanceMax;
+
+inline constexpr int kScaleMax = 18;
+
+enum class AccountState : std::int16_t { open = 0, frozen = 1, closed = 2 };
+
+enum class Kind : std::int16_t { posted = 1, reversal = 5 };
+
+struct Limits {
+    Minor floor;
+    Minor ceiling;
+    AccountState state;
+};
+
+}  // namespace ledger

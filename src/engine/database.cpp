@@ -1,0 +1,227 @@
+#include "engine/database.hpp"
+
+#include "engine/settings.hpp"
+#include "engine/shared.hpp"
+#include "engine/storage.hpp"
+#include "engine/rebase.hpp"
+#include "pg/error.hpp"
+#include "pg/table.hpp"
+
+extern "C" {
+#include "utils/syscache.h"
+}
+
+namespace ledger {
+
+namespace {
+
+Database *databases = nullptr;
+Database *mine = nullptr;  // the entry last found for this backend's database
+
+// A rebase made by this transaction and not yet committed: until then the
+// shared entry is not ready, and only this transaction may write.
+struct {
+    SubTransactionId subtransaction;  // InvalidSubTransactionId: none
+    std::int64_t base;
+} rebase = {};
+
+// Need the databases lock.
+Database *find_entry(Oid database, Oid extension) {
+    for (int i = 0; i < settings.databases; ++i)
+        if (databases[i].database == database && databases[i].extension == extension) return &databases[i];
+    return nullptr;
+}
+
+void reset_entry(Database &entry, Oid database, Oid extension) {
+    entry.database = database;
+    entry.extension = extension;
+    entry.lanes_ready = false;
+    pg_atomic_write_u32(&entry.ready, 0);
+    entry.base = 0;
+    for (pg_atomic_uint64 *counter : {&entry.refusals, &entry.folds, &entry.worker_started_at})
+        pg_atomic_write_u64(counter, 0);
+    pg_atomic_write_u32(&entry.worker_pid, 0);
+    for (Lane &lane : entry.lanes) {
+        pg_atomic_write_u32(&lane.busy, 0);
+        lane.transfers = 0;
+    }
+}
+
+// Frees the entries of dropped databases and of earlier installations in this
+// one: nobody can be using either.
+void free_abandoned_entries(Oid extension) {
+    for (int i = 0; i < settings.databases; ++i) {
+        const Oid database = databases[i].database;
+        const Oid installed = databases[i].extension;
+        const bool abandoned = database == MyDatabaseId
+                                   ? installed != extension
+                                   : OidIsValid(database) &&
+                                         !SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database));
+        if (!abandoned) continue;
+        LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
+        if (databases[i].database == database && databases[i].extension == installed)
+            databases[i].database = InvalidOid;
+        LWLockRelease(databases_lock());
+    }
+}
+
+Database &entry_for(Oid extension) {
+    for (int attempt = 0; attempt < 2; ++attempt) {
+        LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
+        Database *entry = find_entry(MyDatabaseId, extension);
+        if (!entry) {
+            for (int i = 0; i < settings.databases && !entry; ++i)
+                if (!OidIsValid(databases[i].database)) entry = &databases[i];
+            if (entry) reset_entry(*entry, MyDatabaseId, extension);
+        }
+        LWLockRelease(databases_lock());
+        if (entry) return *entry;
+        free_abandoned_entries(extension);
+    }
+    raise(Status::out_of_slots, "too many databases use a ledger",
+          psprintf("Shared memory has room for %d.", settings.databases),
+          "Raise ledger.databases and restart the server.");
+}
+
+// The highest id in the transfer table's primary key, whoever wrote it and
+// whether or not it committed; 0 if it is empty.
+std::int64_t newest_id() {
+    return with_table(storage().transfer, AccessShareLock, [](Relation transfer) {
+        Relation index = index_open(storage().transfer_by_id, AccessShareLock);
+        IndexScanDesc scan = compat::begin_index_scan(transfer, index, SnapshotAny, 0);
+        scan->xs_want_itup = true;
+        index_rescan(scan, nullptr, 0, nullptr, 0);
+        std::int64_t newest = 0;
+        if (index_getnext_tid(scan, BackwardScanDirection)) {
+            bool is_null;
+            newest = DatumGetInt64(index_getattr(scan->xs_itup, 1, scan->xs_itupdesc, &is_null));
+        }
+        index_endscan(scan);
+        index_close(index, AccessShareLock);
+        return newest;
+    });
+}
+
+// Sets the lanes' clocks above every id, once in the life of an entry.
+void make_lanes_ready(Database &entry) {
+    const Tick first = tick_above(newest_id());
+    LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
+    if (!entry.lanes_ready)
+        for (Lane &lane : entry.lanes) lane.last = first;
+    entry.lanes_ready = true;
+    LWLockRelease(databases_lock());
+}
+
+void publish(Database &entry, std::int64_t base) {
+    LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
+    entry.base = base;
+    pg_write_barrier();
+    pg_atomic_write_u32(&entry.ready, 1);
+    LWLockRelease(databases_lock());
+}
+
+std::int64_t base_in_force() {
+    if (rebase.subtransaction != InvalidSubTransactionId) return rebase.base;
+    return mine->base;
+}
+
+}  // namespace
+
+Size databases_shmem_size() {
+    return mul_size(static_cast<Size>(settings.databases), sizeof(Database)) + alignof(Lane);
+}
+
+void databases_shmem_init() {
+    bool found;
+    void *memory = ShmemInitStruct("ledger databases", databases_shmem_size(), &found);
+    databases = reinterpret_cast<Database *>(TYPEALIGN(alignof(Lane), memory));
+    if (found) return;
+    for (int i = 0; i < settings.databases; ++i) {
+        Database &entry = databases[i];
+        pg_atomic_init_u32(&entry.ready, 0);
+        pg_atomic_init_u32(&entry.worker_pid, 0);
+        for (pg_atomic_uint64 *counter : {&entry.refusals, &entry.folds, &entry.worker_started_at})
+            pg_atomic_init_u64(counter, 0);
+        for (Lane &lane : entry.lanes) pg_atomic_init_u32(&lane.busy, 0);
+        reset_entry(entry, InvalidOid, InvalidOid);
+    }
+}
+
+Database &writable_database() {
+    require_preload();
+    const Storage &tables = storage();
+    if (!mine || mine->database != MyDatabaseId || mine->extension != tables.extension)
+        mine = &entry_for(tables.extension);
+    if (pg_atomic_read_u32(&mine->ready) || rebase.subtransaction != InvalidSubTransactionId) return *mine;
+
+    make_lanes_ready(*mine);
+    std::int64_t base;
+    if (!read_installation(base) && !lock_installation(base)) {
+        rebase.base = rebase_installation();
+        rebase.subtransaction = GetCurrentSubTransactionId();
+        return *mine;
+    }
+    publish(*mine, base);
+    return *mine;
+}
+
+Database *known_database() {
+    if (!preloaded()) return nullptr;
+    const Oid extension = storage().extension;
+    LWLockAcquire(databases_lock(), LW_SHARED);
+    Database *entry = find_entry(MyDatabaseId, extension);
+    LWLockRelease(databases_lock());
+    return entry;
+}
+
+Lane &claim_lane(Database &database, LaneNumber &number) {
+    static int preferred = MyProcPid % kLanes;
+    for (int i = 0; i < kLanes; ++i) {
+        const int candidate = (preferred + i) % kLanes;
+        Lane &lane = database.lanes[candidate];
+        std::uint32_t idle = 0;
+        if (pg_atomic_read_u32(&lane.busy) == 0 && pg_atomic_compare_exchange_u32(&lane.busy, &idle, 1)) {
+            preferred = candidate;
+            number = LaneNumber{candidate};
+            return lane;
+        }
+    }
+    raise(Status::out_of_slots, "every lane is in use",
+          psprintf("%d transactions are writing to this ledger.", kLanes), "Try again, with fewer writers at a time.");
+}
+
+void release_lane(Lane &lane) {
+    pg_memory_barrier();
+    pg_atomic_write_u32(&lane.busy, 0);
+}
+
+Txid txid_of(FullTransactionId xid) {
+    return Txid{static_cast<std::int64_t>(U64FromFullTransactionId(xid)) + base_in_force()};
+}
+
+TransactionId xid_of(Txid txid) {
+    return static_cast<TransactionId>(static_cast<std::int64_t>(txid) - base_in_force());
+}
+
+FullTransactionId oldest_running_xid() {
+    const TransactionId oldest = compat::oldest_running_xid();
+    const FullTransactionId next = ReadNextFullTransactionId();
+    // oldest is at most 2^31 behind next: in its epoch or the one before.
+    const std::uint32_t epoch = EpochFromFullTransactionId(next) - (oldest > XidFromFullTransactionId(next) ? 1 : 0);
+    return FullTransactionIdFromEpochAndXid(epoch, oldest);
+}
+
+bool installation_is_current() {
+    std::int64_t base;
+    return read_installation(base);
+}
+
+void rebase_subtransaction_ended(bool committed, SubTransactionId child, SubTransactionId parent) {
+    if (rebase.subtransaction == child) rebase.subtransaction = committed ? parent : InvalidSubTransactionId;
+}
+
+void rebase_transaction_ended() {
+    rebase.subtransaction = InvalidSubTransactionId;
+}
+
+}  // namespace ledger

@@ -1,0 +1,63 @@
+// A database with a ledger in use: whose it is, its lanes and its counters, in
+// shared memory. Found in no table, so it is made at the first write after a
+// start, when the installation is checked and the newest id is read.
+#pragma once
+
+#include "core/ids.hpp"
+#include "core/types.hpp"
+#include "pg/postgres.hpp"
+
+namespace ledger {
+
+// A writing transaction owns one lane until it ends; all but busy is the owner's alone.
+struct alignas(64) Lane {
+    pg_atomic_uint32 busy;
+    Tick last;
+    std::int64_t transfers;  // made, whether or not they committed
+};
+
+struct Database {
+    Oid database;  // InvalidOid: this entry is free
+    Oid extension;
+    bool lanes_ready;            // the lanes' ticks are above every id in the tables
+    pg_atomic_uint32 ready;      // base is that of the committed installation
+    std::int64_t base;           // txid = xid + base
+    pg_atomic_uint64 refusals;
+    pg_atomic_uint64 folds;
+    pg_atomic_uint32 worker_pid;         // 0: none runs
+    pg_atomic_uint64 worker_started_at;  // when one was last asked for, TimestampTz
+    Lane lanes[kLanes];
+};
+
+Size databases_shmem_size();
+void databases_shmem_init();
+
+// The current database's entry, ready to be written to. At the first write
+// after an installation, a restore or a copy it folds every account and notes
+// where the ledger lives, in the caller's transaction; others wait for that
+// transaction. Raises LG901, or LG902 with more databases than ledger.databases.
+Database &writable_database();
+
+// The entry if there is one, else null; never waits.
+Database *known_database();
+
+// A lane for this transaction, its own; LG902 if none is free.
+Lane &claim_lane(Database &database, LaneNumber &number);
+void release_lane(Lane &lane);
+
+// Between the tables' transaction numbers and xids, in the current database.
+Txid txid_of(FullTransactionId xid);
+TransactionId xid_of(Txid txid);
+
+// The horizon: below it every transaction, in any database, has ended. A
+// snapshot taken afterwards sees what all of them did.
+FullTransactionId oldest_running_xid();
+
+// True if the tables belong to this installation, that is, once it has been written to.
+bool installation_is_current();
+
+// For the transaction callbacks: what became of a rebase made in a subtransaction.
+void rebase_subtransaction_ended(bool committed, SubTransactionId mine, SubTransactionId parent);
+void rebase_transaction_ended();
+
+}  // namespace ledger

@@ -1,0 +1,79 @@
+#include "engine/fold.hpp"
+
+#include "engine/database.hpp"
+#include "engine/load.hpp"
+#include "engine/storage.hpp"
+#include "pg/numeric.hpp"
+#include "pg/table.hpp"
+
+namespace ledger {
+
+namespace {
+
+// One side of the account's transfers from horizon to until.
+Wide sum_side(Relation transfer, Oid index, AttrNumber side, Snapshot snapshot, AccountId account, Txid from,
+              Txid until, std::int64_t &count) {
+    Wide sum = 0;
+    scan_tail_side(transfer, index, side, snapshot, account, from, [&](const TransferRow &row) {
+        if (row.txid >= until) return false;
+        sum += row.amount;
+        ++count;
+        return true;
+    });
+    return sum;
+}
+
+Totals sum_transfers(Snapshot snapshot, AccountId account, Txid from, Txid until) {
+    return with_table(storage().transfer, AccessShareLock, [&](Relation transfer) {
+        Totals totals = {};
+        totals.debits = sum_side(transfer, storage().transfer_by_debit, TransferColumn::debit_account, snapshot,
+                                 account, from, until, totals.transfers);
+        totals.credits = sum_side(transfer, storage().transfer_by_credit, TransferColumn::credit_account, snapshot,
+                                  account, from, until, totals.transfers);
+        return totals;
+    });
+}
+
+void write_folded(AccountId account, const Folded &before, const Totals &more, Txid horizon) {
+    with_table(storage().balance, RowExclusiveLock, [&](Relation relation) {
+        Datum values[BalanceColumn::count] = {
+            Int64GetDatum(static_cast<std::int64_t>(account)),
+            Int64GetDatum(static_cast<std::int64_t>(horizon)),
+            NumericGetDatum(numeric_sum(before.debits, numeric_from_wide(more.debits))),
+            NumericGetDatum(numeric_sum(before.credits, numeric_from_wide(more.credits))),
+        };
+        bool nulls[BalanceColumn::count] = {};
+        HeapTuple row = heap_form_tuple(RelationGetDescr(relation), values, nulls);
+        ItemPointerData tid = before.tid;
+        if (ItemPointerIsValid(&tid))
+            CatalogTupleUpdate(relation, &tid, row);
+        else
+            CatalogTupleInsert(relation, row);
+    });
+    CommandCounterIncrement();
+}
+
+}  // namespace
+
+std::int64_t fold_into(AccountId account, Txid until, Txid horizon) {
+    return with_latest_snapshot([&](Snapshot snapshot) {
+        const Folded folded = read_folded(snapshot, account);
+        const Totals more = sum_transfers(snapshot, account, folded.horizon, until);
+        const bool stale_horizon = ItemPointerIsValid(&folded.tid) && until == Txid{INT64_MAX};
+        if (more.transfers > 0 || stale_horizon) write_folded(account, folded, more, horizon);
+        return more.transfers;
+    });
+}
+
+std::int64_t fold_account(AccountId account) {
+    Database &database = writable_database();
+    LockDatabaseObject(storage().balance, InvalidOid, 0, ShareUpdateExclusiveLock);
+    // The horizon first, the snapshot after: so the snapshot sees all below the horizon.
+    const Txid horizon = txid_of(oldest_running_xid());
+    const std::int64_t folded = fold_into(account, horizon, horizon);
+    note_folded({MyDatabaseId, storage().extension, account}, folded, horizon);
+    if (folded > 0) pg_atomic_add_fetch_u64(&database.folds, 1);
+    return folded;
+}
+
+}  // namespace ledger

@@ -1,0 +1,20 @@
+// Folding: adding the old part of an account's transfers to its row in
+// ledger_data.balance, so that a reader has only the tail to add up.
+#pragma once
+
+#include "core/types.hpp"
+#include "pg/postgres.hpp"
+
+namespace ledger {
+
+// Folds the account's visible transfers with txid below until, and lets its row
+// say that horizon. Returns the number of transfers folded. The caller keeps
+// other folders out.
+std::int64_t fold_into(AccountId account, Txid until, Txid horizon);
+
+// Folds the account up to the oldest running transaction. Waits for another
+// folder in this database, and keeps others waiting to the end of the
+// transaction. Balances are the same before and after, in every snapshot.
+std::int64_t fold_account(AccountId account);
+
+}  // namespace ledger

@@ -1,0 +1,28 @@
+// Orders out of SQL arguments: null checks, names to accounts, amounts to minor units.
+#pragma once
+
+#include "engine/post.hpp"
+
+namespace ledger {
+
+// The argument, or an error 22004 that names it.
+text *text_argument(FunctionCallInfo fcinfo, int number, const char *name);
+Numeric numeric_argument(FunctionCallInfo fcinfo, int number, const char *name);
+std::int64_t bigint_argument(FunctionCallInfo fcinfo, int number, const char *name);
+
+// The argument, null if it is NULL or the call has none.
+Jsonb *metadata_argument(FunctionCallInfo fcinfo, int number);
+
+// An array argument taken apart.
+struct Elements {
+    Datum *values;
+    bool *nulls;
+    int count;
+};
+Elements array_argument(FunctionCallInfo fcinfo, int number, const char *name, Oid type);
+
+// A posted order between two named accounts, or false with the refusal. An
+// amount must be positive and exact at the scale of the accounts' asset.
+bool make_order(Code source, Code destination, Numeric amount, Order &order, Refusal &refusal);
+
+}  // namespace ledger

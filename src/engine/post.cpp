@@ -1,0 +1,130 @@
+#include "engine/post.hpp"
+
+#include "engine/load.hpp"
+#include "engine/settings.hpp"
+#include "engine/transaction.hpp"
+#include "pg/table.hpp"
+#include "worker/worker.hpp"
+
+namespace ledger {
+
+namespace {
+
+// Rows written to the heap at a time; their index entries follow one by one.
+constexpr int kRowsAtOnce = 256;
+
+Status status_of(const Taken &taken, Status over_limit) {
+    if (taken.grant == Grant::ok) return Status::ok;
+    if (taken.state != AccountState::open) return Status::account_not_open;
+    switch (taken.grant) {
+        case Grant::in_flight:
+            return Status::balance_in_flight;
+        case Grant::out_of_range:
+            return Status::invalid_amount;
+        default:
+            return over_limit;
+    }
+}
+
+HeapTuple form_row(TupleDesc shape, const Order &order, Txid txid) {
+    Datum values[TransferColumn::count] = {
+        Int64GetDatum(static_cast<std::int64_t>(order.id)),
+        Int64GetDatum(static_cast<std::int64_t>(order.source.id)),
+        Int64GetDatum(static_cast<std::int64_t>(order.destination.id)),
+        Int64GetDatum(order.amount),
+        Int64GetDatum(order.ref),
+        Int64GetDatum(static_cast<std::int64_t>(txid)),
+        TimestampTzGetDatum(GetCurrentTimestamp()),
+        Int16GetDatum(static_cast<std::int16_t>(order.kind)),
+        PointerGetDatum(order.metadata),
+    };
+    bool nulls[TransferColumn::count] = {};
+    nulls[TransferColumn::metadata - 1] = order.metadata == nullptr;
+    return heap_form_tuple(shape, values, nulls);
+}
+
+void append_many(Relation transfer, CatalogIndexState indexes, const Order *orders, int count, Txid txid) {
+    static_assert(std::is_trivially_destructible_v<Order>);
+    MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "ledger append", ALLOCSET_DEFAULT_SIZES);
+    TupleTableSlot *rows[kRowsAtOnce];
+    const int room = Min(count, kRowsAtOnce);
+    for (int i = 0; i < room; ++i) rows[i] = MakeSingleTupleTableSlot(RelationGetDescr(transfer), &TTSOpsHeapTuple);
+    for (int done = 0; done < count; done += kRowsAtOnce) {
+        CHECK_FOR_INTERRUPTS();
+        const int batch = Min(count - done, kRowsAtOnce);
+        MemoryContext caller = MemoryContextSwitchTo(scratch);
+        for (int i = 0; i < batch; ++i)
+            ExecStoreHeapTuple(form_row(RelationGetDescr(transfer), orders[done + i], txid), rows[i], false);
+        CatalogTuplesMultiInsertWithInfo(transfer, rows, batch, indexes);
+        MemoryContextSwitchTo(caller);
+        for (int i = 0; i < batch; ++i) ExecClearTuple(rows[i]);
+        MemoryContextReset(scratch);
+    }
+    for (int i = 0; i < room; ++i) ExecDropSingleTupleTableSlot(rows[i]);
+    MemoryContextDelete(scratch);
+}
+
+}  // namespace
+
+Database &begin_posting(const char *function) {
+    PreventCommandIfReadOnly(function);
+    PreventCommandDuringRecovery(function);
+    PreventCommandIfParallelMode(function);
+    return writable_database();
+}
+
+bool take(Database &database, Order &order, Code source_code, Code destination_code, Refusal &refusal) {
+    const auto refuse = [&](Status status, Code code, const Account &account, AccountState state, Wide available) {
+        pg_atomic_add_fetch_u64(&database.refusals, 1);
+        refusal = {status, code, account, order.amount, available, state, nullptr, nullptr, nullptr};
+        return false;
+    };
+    if (order.source.id == order.destination.id) {
+        refusal = same_account(source_code);
+        return false;
+    }
+    if (order.source.asset != order.destination.asset) {
+        refusal = asset_mismatch(source_code, order.source, destination_code, order.destination);
+        return false;
+    }
+    AccountUse &source = use_account(order.source.id);
+    AccountUse &destination = use_account(order.destination.id);
+    const Share before = source.share;
+    const Taken out = take_out(source, order.amount);
+    if (const Status status = status_of(out, Status::insufficient_balance); status != Status::ok)
+        return refuse(status, source_code, order.source, out.state, out.left);
+    const Taken in = take_in(destination, order.amount);
+    if (const Status status = status_of(in, Status::ceiling_exceeded); status != Status::ok) {
+        put_back(source, before);
+        return refuse(status, destination_code, order.destination, in.state, in.left);
+    }
+    if (order.id == TransferId{0}) order.id = next_id(database);
+    count_transfer();
+    fold_when_long(database, *source.slot, *destination.slot);
+    return true;
+}
+
+Minor amount_up_to(const Order &order, Minor maximum) {
+    const Wide give = can_give(use_account(order.source.id));
+    const Wide take = can_take(use_account(order.destination.id));
+    return static_cast<Minor>(Max(Min(Wide{maximum}, Min(give, take)), Wide{0}));
+}
+
+void append(Order *orders, int count) {
+    if (count == 0) return;
+    const Txid txid = txid_of(GetTopFullTransactionId());
+    with_table(storage().transfer, RowExclusiveLock, [&](Relation transfer) {
+        CatalogIndexState indexes = CatalogOpenIndexes(transfer);
+        if (count == 1)
+            CatalogTupleInsertWithInfo(transfer, form_row(RelationGetDescr(transfer), orders[0], txid), indexes);
+        else
+            append_many(transfer, indexes, orders, count, txid);
+        CatalogCloseIndexes(indexes);
+    });
+}
+
+Wide spendable(const Account &account) {
+    return can_give(use_account(account.id));
+}
+
+}  // namespace ledger

@@ -1,0 +1,42 @@
+// The one way through: every movement of value, whatever its words (transfer,
+// batch, sweep, reversal, cart), is an Order that takes this path:
+//
+//   names to accounts  ->  take from the escrow  ->  append rows  ->  ids
+//
+// Orders are taken one by one; what could not be taken leaves nothing behind.
+#pragma once
+
+#include "engine/database.hpp"
+#include "engine/directory.hpp"
+#include "engine/refusal.hpp"
+
+namespace ledger {
+
+// One movement, as the engine wants it.
+struct Order {
+    Account source;
+    Account destination;
+    Minor amount;
+    Kind kind;
+    std::int64_t ref;
+    Jsonb *metadata;  // or null
+    TransferId id;    // given by take(), unless the caller brought one
+};
+
+// Checks that function may write here and now, and gets the database ready.
+Database &begin_posting(const char *function);
+
+// Takes the order's amount from the escrow of both accounts and gives it an id.
+// True, or false with the refusal; codes are for the refusal alone.
+bool take(Database &database, Order &order, Code source, Code destination, Refusal &refusal);
+
+// The most that the order's accounts would let through now, at most maximum.
+Minor amount_up_to(const Order &order, Minor maximum);
+
+// Appends the rows of orders that were taken.
+void append(Order *orders, int count);
+
+// What the account can give now, as this transaction sees it.
+Wide spendable(const Account &account);
+
+}  // namespace ledger

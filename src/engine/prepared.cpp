@@ -1,0 +1,157 @@
+#include "engine/prepared.hpp"
+
+#include "engine/database.hpp"
+#include "engine/settings.hpp"
+#include "engine/shared.hpp"
+#include "pg/error.hpp"
+
+extern "C" {
+#include "access/twophase.h"
+}
+
+namespace ledger {
+
+namespace {
+
+struct Effect {
+    TransactionId xid;  // prepared ones keep the horizon back, so 32 bits will do
+    std::int32_t next;  // in the slot's chain or the free list; -1 ends it
+    Share share;
+};
+
+// All under the effects lock.
+struct EffectTable {
+    std::int32_t free;  // head of the free list
+    std::int32_t in_use;
+    Effect effects[FLEXIBLE_ARRAY_MEMBER];
+};
+
+EffectTable *table = nullptr;
+
+// This backend's reserve: a chain taken off the free list.
+std::int32_t reserve = -1;
+
+std::int32_t capacity() {
+    return max_prepared_xacts > 0 ? settings.slots : 0;
+}
+
+[[noreturn]] void raise_full() {
+    raise(Status::out_of_slots, "no room is left for the effects of prepared transactions",
+          psprintf("There is room for %d accounts of prepared transactions.", capacity()),
+          "Finish the prepared transactions (pg_prepared_xacts), or raise ledger.slots and restart the server.");
+}
+
+// These need the effects lock exclusively.
+std::int32_t pop(std::int32_t &head) {
+    const std::int32_t index = head;
+    head = table->effects[index].next;
+    return index;
+}
+
+void push(std::int32_t &head, std::int32_t index) {
+    table->effects[index].next = head;
+    head = index;
+}
+
+void free_effect(std::int32_t index) {
+    push(table->free, index);
+    --table->in_use;
+}
+
+void attach(Slot *slot, std::int32_t index, TransactionId xid, const Share &share) {
+    table->effects[index].xid = xid;
+    table->effects[index].share = share;
+    push(slot->effects, index);
+}
+
+}  // namespace
+
+Size effects_shmem_size() {
+    return add_size(offsetof(EffectTable, effects), mul_size(static_cast<Size>(capacity()), sizeof(Effect)));
+}
+
+void effects_shmem_init() {
+    bool found;
+    table = static_cast<EffectTable *>(ShmemInitStruct("ledger effects", effects_shmem_size(), &found));
+    if (found) return;
+    table->free = -1;
+    table->in_use = 0;
+    for (std::int32_t i = capacity(); i-- > 0;) push(table->free, i);
+}
+
+int effects_in_use() {
+    LWLockAcquire(effects_lock(), LW_SHARED);
+    const int count = table->in_use;
+    LWLockRelease(effects_lock());
+    return count;
+}
+
+void reserve_effects(int count) {
+    LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
+    const bool enough = count <= capacity() - table->in_use;
+    for (int i = 0; enough && i < count; ++i) push(reserve, pop(table->free));
+    if (enough) table->in_use += count;
+    LWLockRelease(effects_lock());
+    if (!enough) raise_full();
+}
+
+void hand_over(Slot *slot, Txid txid, const Share &share) {
+    LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
+    Assert(reserve >= 0);
+    attach(slot, pop(reserve), xid_of(txid), share);
+    LWLockRelease(effects_lock());
+}
+
+void release_reserved_effects() {
+    if (reserve < 0) return;
+    LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
+    while (reserve >= 0) free_effect(pop(reserve));
+    LWLockRelease(effects_lock());
+}
+
+void add_effect(Slot *slot, Txid txid, const Share &share) {
+    LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
+    const bool room = table->free >= 0;
+    if (room) {
+        const std::int32_t index = pop(table->free);
+        ++table->in_use;
+        attach(slot, index, xid_of(txid), share);
+        pg_atomic_add_fetch_u32(&slot->users, 1);
+    }
+    LWLockRelease(effects_lock());
+    if (!room) raise_full();
+}
+
+void resolve_effects(Slot *slot) {
+    LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
+    std::int32_t *at = &slot->effects;
+    while (*at >= 0) {
+        const std::int32_t index = *at;
+        Effect &effect = table->effects[index];
+        // Asked in this order: a transaction out of progress has its outcome on record.
+        if (TransactionIdIsInProgress(effect.xid)) {
+            at = &effect.next;
+            continue;
+        }
+        const bool committed = TransactionIdDidCommit(effect.xid);
+        with_slot(slot, [&] {
+            if (committed)
+                settle(slot->bounds, effect.share);
+            else
+                revert(slot->bounds, effect.share, Share{});
+            ++slot->version;
+        });
+        *at = effect.next;
+        free_effect(index);
+        unpin_slot(slot);
+    }
+    LWLockRelease(effects_lock());
+}
+
+void drop_effects(Slot *slot) {
+    LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
+    while (slot->effects >= 0) free_effect(pop(slot->effects));
+    LWLockRelease(effects_lock());
+}
+
+}  // namespace ledger

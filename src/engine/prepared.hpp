@@ -1,0 +1,36 @@
+// Effects of prepared transactions. A transaction that was prepared is finished
+// by whoever likes, possibly after a restart, and no callback tells us. So its
+// share of each account's bounds is kept with the account's slot, which stays
+// pessimistic (and pinned) until somebody who uses the slot finds that the
+// transaction has ended.
+#pragma once
+
+#include "core/escrow.hpp"
+#include "engine/slot.hpp"
+
+namespace ledger {
+
+Size effects_shmem_size();
+void effects_shmem_init();
+int effects_in_use();
+
+// Before PREPARE: sets count effects aside for this backend, or raises LG902.
+void reserve_effects(int count);
+
+// At PREPARE, which cannot fail: hands a share and the caller's use of the slot
+// over to the transaction, from what was reserved.
+void hand_over(Slot *slot, Txid txid, const Share &share);
+
+// Returns what was reserved and not handed over.
+void release_reserved_effects();
+
+// At a slot's load: the effect of a transaction found in progress, or LG902.
+void add_effect(Slot *slot, Txid txid, const Share &share);
+
+// Applies the effects of those transactions that have ended since.
+void resolve_effects(Slot *slot);
+
+// Forgets all effects of a slot whose load failed.
+void drop_effects(Slot *slot);
+
+}  // namespace ledger

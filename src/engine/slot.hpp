@@ -1,0 +1,102 @@
+// Slots: the accounts in use, in shared memory. A slot holds the bounds of an
+// account's balance over every outcome of the transactions in flight
+// (core/escrow.hpp) and the limits they are checked against.
+//
+// src/engine/README tells the protocol: locks, life of a slot, commit, abort,
+// prepare, crash.
+#pragma once
+
+#include "core/escrow.hpp"
+#include "core/types.hpp"
+#include "pg/postgres.hpp"
+
+namespace ledger {
+
+// An account of one installation of the extension in one database.
+struct SlotKey {
+    Oid database;
+    Oid extension;
+    AccountId account;
+
+    bool operator==(const SlotKey &) const = default;
+};
+
+struct Slot {
+    // Protected by the lock of the key's partition; state is also read without it as a hint.
+    SlotKey key;
+    std::int32_t next;        // chain of the bucket, -1 at its end
+    pg_atomic_uint32 state;   // SlotState
+    pg_atomic_uint32 recent;  // used since the eviction clock last came by
+
+    // Transactions using the slot, prepared ones included. Raised under the
+    // partition's lock, lowered without; evicted only at zero.
+    pg_atomic_uint32 users;
+
+    slock_t mutex;  // protects what follows
+    Bounds bounds;
+    Limits limits;         // the stricter of what is committed and what a transaction in flight wants
+    std::int64_t tail;     // transfers past the folded horizon, roughly
+    std::int64_t version;  // counts uses, for check_invariants
+
+    std::int32_t effects;  // chain of prepared transactions' effects (prepared.hpp), under their lock; -1: none
+    Txid fold_horizon;     // where the worker last folded up to; the worker's own
+};
+
+// What a first use reads from the tables (load.cpp).
+struct LoadedAccount {
+    Bounds bounds;
+    Limits limits;
+    std::int64_t tail;
+};
+
+Size slots_shmem_size();
+void slots_shmem_init();
+
+// The slot of an account, loaded if need be, with one more user. May wait for
+// another session that is loading it. Raises LG902 when every slot is in use.
+// The caller then resolves the slot's effects (prepared.hpp), if it has any.
+Slot *pin_slot(const SlotKey &key);
+void unpin_slot(Slot *slot);
+
+// Gives up the load this backend was in the middle of, if any: for abort callbacks.
+void abandon_slot_load();
+
+// The account's slot if it is loaded has so many transfers less in its tail.
+void note_folded(const SlotKey &key, std::int64_t transfers, Txid horizon);
+
+std::int32_t slot_index(const Slot *slot);
+Slot *slot_at(std::int32_t index);
+int slots_in_use();
+std::uint64_t slot_evictions();
+std::uint64_t slot_loads();
+
+// What there is to see of a loaded slot without pinning it.
+struct SlotView {
+    AccountId account;
+    Bounds bounds;
+    int users;
+    std::int64_t tail;
+    std::int64_t version;
+    bool prepared;  // some of the users are prepared transactions
+    Txid fold_horizon;
+};
+
+// True if the slot of that index is loaded and belongs to the installation.
+// Resolves its effects of prepared transactions first.
+bool view_slot(std::int32_t index, Oid database, Oid extension, SlotView &view);
+
+// Runs work with the slot's mutex held. Nothing in it may ereport or take long.
+template <typename Work>
+inline auto with_slot(Slot *slot, Work work) {
+    SpinLockAcquire(&slot->mutex);
+    if constexpr (std::is_void_v<decltype(work())>) {
+        work();
+        SpinLockRelease(&slot->mutex);
+    } else {
+        const auto result = work();
+        SpinLockRelease(&slot->mutex);
+        return result;
+    }
+}
+
+}  // namespace ledger

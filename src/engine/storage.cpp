@@ -1,0 +1,81 @@
+#include "engine/storage.hpp"
+
+#include "pg/table.hpp"
+
+namespace ledger {
+
+namespace {
+
+Storage cached;
+bool cache_valid = false;
+std::uint32_t invalidations = 0;
+
+Oid relation_named(Oid schema, const char *name) {
+    const Oid relation = get_relname_relid(name, schema);
+    if (!OidIsValid(relation))
+        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                errmsg("relation \"ledger_data.%s\" is missing", name),
+                errhint("Drop and create the extension again; restore its data from a dump."));
+    return relation;
+}
+
+// A table with another number of columns than this library maps belongs to another version.
+Oid table_named(Oid schema, const char *name, int column_count) {
+    const Oid relation = relation_named(schema, name);
+    const int columns =
+        with_table(relation, AccessShareLock, [](Relation table) { return RelationGetNumberOfAttributes(table); });
+    if (columns != column_count)
+        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                errmsg("table \"ledger_data.%s\" has %d columns, this library knows %d", name, columns, column_count),
+                errhint("Run ALTER EXTENSION ledger UPDATE, or restart the server with the matching library."));
+    return relation;
+}
+
+void forget(Datum, Oid relation) {
+    ++invalidations;
+    if (relation == InvalidOid || relation == cached.transfer || relation == cached.account) cache_valid = false;
+}
+
+Storage look_up() {
+    const Oid extension = get_extension_oid("ledger", true);
+    const Oid schema = get_namespace_oid("ledger_data", true);
+    if (!OidIsValid(extension) || !OidIsValid(schema))
+        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                errmsg("extension \"ledger\" is not installed in this database"),
+                errhint("Run CREATE EXTENSION ledger."));
+    Storage s = {};
+    s.extension = extension;
+    s.asset = table_named(schema, "asset", AssetColumn::count);
+    s.asset_by_id = relation_named(schema, "asset_pkey");
+    s.asset_by_code = relation_named(schema, "asset_code_key");
+    s.account = table_named(schema, "account", AccountColumn::count);
+    s.account_by_id = relation_named(schema, "account_pkey");
+    s.account_by_code = relation_named(schema, "account_code_key");
+    s.balance = table_named(schema, "balance", BalanceColumn::count);
+    s.balance_by_account = relation_named(schema, "balance_pkey");
+    s.transfer = table_named(schema, "transfer", TransferColumn::count);
+    s.transfer_by_id = relation_named(schema, "transfer_pkey");
+    s.transfer_by_debit = relation_named(schema, "transfer_debit_account_txid_idx");
+    s.transfer_by_credit = relation_named(schema, "transfer_credit_account_txid_idx");
+    s.installation = table_named(schema, "installation", InstallationColumn::count);
+    return s;
+}
+
+}  // namespace
+
+const Storage &storage() {
+    while (!cache_valid) {
+        const std::uint32_t seen = invalidations;
+        Storage fresh = look_up();
+        fresh.epoch = cached.epoch + 1;
+        cached = fresh;
+        cache_valid = seen == invalidations;  // else something changed under the look-up
+    }
+    return cached;
+}
+
+void register_storage_invalidation() {
+    CacheRegisterRelcacheCallback(forget, Datum{0});
+}
+
+}  // namespace ledger

@@ -1,0 +1,82 @@
+// The tables as C++ sees them: sql/tables.sql, column by column. The structs
+// cover each table's leading fixed-width NOT NULL columns.
+#pragma once
+
+#include "core/types.hpp"
+#include "pg/postgres.hpp"
+
+namespace ledger {
+
+struct AssetRow {
+    AssetId id;
+    std::int32_t scale;
+};
+struct AssetColumn {
+    enum : AttrNumber { id = 1, scale, code, unit, description, count = description };
+};
+
+struct AccountRow {
+    AccountId id;
+    AssetId asset;
+    Minor floor;
+    Minor ceiling;
+    TimestampTz opened_at;
+    AccountState state;
+};
+struct AccountColumn {
+    enum : AttrNumber { id = 1, asset, floor, ceiling, opened_at, state, code, metadata, count = metadata };
+};
+
+struct BalanceRow {
+    AccountId account;
+    Txid folded_xid;
+};
+struct BalanceColumn {
+    enum : AttrNumber { account = 1, folded_xid, debits_posted, credits_posted, count = credits_posted };
+};
+
+struct TransferRow {
+    TransferId id;
+    AccountId debit_account;
+    AccountId credit_account;
+    Minor amount;
+    std::int64_t ref;
+    Txid txid;
+    TimestampTz created_at;
+    Kind kind;
+};
+struct TransferColumn {
+    enum : AttrNumber {
+        id = 1, debit_account, credit_account, amount, ref, txid, created_at, kind, metadata, count = metadata
+    };
+};
+
+struct InstallationRow {
+    std::int64_t system_identifier;
+    Oid database;
+    Oid extension;
+    std::int64_t base;
+};
+struct InstallationColumn {
+    enum : AttrNumber { system_identifier = 1, database, extension, base, count = base };
+};
+
+// Where they are in the current database.
+struct Storage {
+    Oid extension;
+    Oid asset, asset_by_id, asset_by_code;
+    Oid account, account_by_id, account_by_code;
+    Oid balance, balance_by_account;
+    Oid transfer, transfer_by_id, transfer_by_debit, transfer_by_credit;
+    Oid installation;
+    std::uint32_t epoch;  // differs from that of any earlier Storage in this backend
+};
+
+// Looked up at first use and again after an invalidation. Raises 55000 where
+// the extension is absent or a table is not of the shape above.
+const Storage &storage();
+
+// To be called once in a backend that may use storage().
+void register_storage_invalidation();
+
+}  // namespace ledger

@@ -1,0 +1,341 @@
+#include "engine/transaction.hpp"
+
+#include "engine/prepared.hpp"
+#include "engine/settings.hpp"
+#include "engine/storage.hpp"
+#include "pg/postgres.hpp"
+
+namespace ledger {
+
+struct SavedUse {
+    int level;  // nesting level of the subtransaction this is the state before
+    Share share;
+    bool limits_changed;
+    Limits wanted;
+    AccountUse *account;
+    SavedUse *below;          // of the same account, at an outer level
+    SavedUse *next_in_level;  // of the same level, another account
+};
+
+namespace {
+
+// What one open subtransaction has touched.
+struct Level {
+    int level;
+    SavedUse *first;
+    Level *outer;
+};
+
+// All memory is TopTransactionContext's: gone by itself when the transaction ends.
+struct {
+    AccountUse **table;  // open addressing by account id
+    std::uint32_t room;  // a power of two
+    std::uint32_t count;
+    AccountUse *first;
+    Level *level;  // innermost
+    Lane *lane;
+    LaneNumber lane_number;
+    Txid preparing;
+} mine = {};
+
+std::uint32_t place_of(AccountId account) {
+    const std::uint64_t mixed = static_cast<std::uint64_t>(account) * 0x9E3779B97F4A7C15u;
+    return static_cast<std::uint32_t>(mixed >> 32) & (mine.room - 1);
+}
+
+AccountUse **find(AccountId account) {
+    std::uint32_t place = place_of(account);
+    while (mine.table[place] && mine.table[place]->id != account) place = (place + 1) & (mine.room - 1);
+    return &mine.table[place];
+}
+
+void make_room() {
+    if (2 * (mine.count + 1) <= mine.room) return;
+    const std::uint32_t room = mine.room ? 2 * mine.room : 16;
+    mine.table = static_cast<AccountUse **>(
+        MemoryContextAllocExtended(TopTransactionContext, room * sizeof(AccountUse *), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
+    mine.room = room;
+    for (AccountUse *use = mine.first; use; use = use->next) *find(use->id) = use;
+}
+
+AccountUse &begin_use(AccountId account) {
+    make_room();
+    auto *use = static_cast<AccountUse *>(MemoryContextAllocZero(TopTransactionContext, sizeof(AccountUse)));
+    use->id = account;
+    use->slot = pin_slot({MyDatabaseId, storage().extension, account});
+    use->next = mine.first;
+    mine.first = use;
+    *find(account) = use;
+    ++mine.count;
+    if (use->slot->effects >= 0) resolve_effects(use->slot);
+    return *use;
+}
+
+Level &current_level(int level) {
+    if (!mine.level || mine.level->level < level) {
+        auto *fresh = static_cast<Level *>(MemoryContextAlloc(TopTransactionContext, sizeof(Level)));
+        *fresh = {level, nullptr, mine.level};
+        mine.level = fresh;
+    }
+    return *mine.level;
+}
+
+void save(AccountUse &use) {
+    const int nesting = GetCurrentTransactionNestLevel();
+    if (nesting == 1 || (use.saved && use.saved->level == nesting)) return;
+    Level &level = current_level(nesting);
+    auto *saved = static_cast<SavedUse *>(MemoryContextAlloc(TopTransactionContext, sizeof(SavedUse)));
+    *saved = {nesting, use.share, use.limits_changed, use.wanted, &use, use.saved, level.first};
+    use.saved = saved;
+    level.first = saved;
+}
+
+// What others must respect while a change is in flight.
+Limits stricter(const Limits &a, const Limits &b) {
+    return {Max(a.floor, b.floor), Min(a.ceiling, b.ceiling), Max(a.state, b.state)};
+}
+
+const Limits &limits_of(const AccountUse &use) {
+    return use.limits_changed ? use.wanted : use.slot->limits;
+}
+
+// The callbacks below neither fail nor allocate.
+
+void subtransaction_committed(int nesting) {
+    Level *level = mine.level;
+    if (!level || level->level < nesting) return;
+    mine.level = level->outer;
+    const bool outer_is_top = nesting == 2;
+    // Reuse this level's node for the parent where the parent has none yet.
+    Level *parent = mine.level;
+    if (!outer_is_top && (!parent || parent->level < nesting - 1)) {
+        SavedUse *first = level->first;
+        *level = {nesting - 1, nullptr, mine.level};
+        mine.level = parent = level;
+        while (SavedUse *saved = first) {
+            first = saved->next_in_level;
+            saved->level = nesting - 1;
+            saved->next_in_level = parent->first;
+            parent->first = saved;
+        }
+        return;
+    }
+    for (SavedUse *saved = level->first, *next; saved; saved = next) {
+        next = saved->next_in_level;
+        if (outer_is_top || (saved->below && saved->below->level == nesting - 1)) {
+            saved->account->saved = saved->below;  // the parent's own saved state stands
+        } else {
+            saved->level = nesting - 1;
+            saved->next_in_level = parent->first;
+            parent->first = saved;
+        }
+    }
+}
+
+void subtransaction_aborted(int nesting) {
+    abandon_slot_load();
+    Level *level = mine.level;
+    if (!level || level->level < nesting) return;
+    for (SavedUse *saved = level->first; saved; saved = saved->next_in_level) {
+        AccountUse &use = *saved->account;
+        Slot *slot = use.slot;
+        with_slot(slot, [&] {
+            revert(slot->bounds, use.share, saved->share);
+            if (use.limits_changed)
+                slot->limits = saved->limits_changed ? stricter(use.committed, saved->wanted) : use.committed;
+            ++slot->version;
+        });
+        use.limits_changed = saved->limits_changed;
+        use.wanted = saved->wanted;
+        use.saved = saved->below;
+    }
+    mine.level = level->outer;
+}
+
+void forget_transaction() {
+    if (mine.lane) release_lane(*mine.lane);
+    mine = {};
+    rebase_transaction_ended();
+}
+
+void transaction_ended(bool committed) {
+    for (AccountUse *use = mine.first; use; use = use->next) {
+        Slot *slot = use->slot;
+        with_slot(slot, [&] {
+            if (committed)
+                settle(slot->bounds, use->share);
+            else
+                revert(slot->bounds, use->share, Share{});
+            if (use->limits_changed) slot->limits = committed ? use->wanted : use->committed;
+            ++slot->version;
+        });
+        unpin_slot(slot);
+    }
+    forget_transaction();
+}
+
+bool moved(const AccountUse &use) {
+    return use.share.low_taken != 0 || use.share.high_taken != 0;
+}
+
+void before_prepare() {
+    int moving = 0;
+    for (AccountUse *use = mine.first; use; use = use->next) {
+        if (use->limits_changed)
+            ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("cannot prepare a transaction that has changed the limits or state of a ledger account"),
+                    errhint("Change accounts in a transaction of their own."));
+        if (moved(*use)) ++moving;
+    }
+    if (moving == 0) return;
+    mine.preparing = txid_of(GetTopFullTransactionId());
+    reserve_effects(moving);
+}
+
+// From here on nothing is rolled back in part: the share shrinks to what the
+// two outcomes need, and goes to the prepared transaction with the pin.
+void prepared() {
+    for (AccountUse *use = mine.first; use; use = use->next) {
+        if (!moved(*use)) {
+            unpin_slot(use->slot);
+            continue;
+        }
+        const Minor net = use->share.net;
+        with_slot(use->slot, [&] {
+            revert(use->slot->bounds, use->share, {net, Max(-net, Minor{0}), Max(net, Minor{0})});
+            ++use->slot->version;
+        });
+        hand_over(use->slot, mine.preparing, use->share);
+    }
+    forget_transaction();
+}
+
+void on_transaction(XactEvent event, void *) {
+    switch (event) {
+        case XACT_EVENT_PRE_PREPARE:
+            before_prepare();
+            break;
+        case XACT_EVENT_PREPARE:
+            prepared();
+            break;
+        case XACT_EVENT_COMMIT:
+            transaction_ended(true);
+            break;
+        case XACT_EVENT_ABORT:
+            abandon_slot_load();
+            release_reserved_effects();
+            transaction_ended(false);
+            break;
+        case XACT_EVENT_PRE_COMMIT:
+        case XACT_EVENT_PARALLEL_PRE_COMMIT:
+        case XACT_EVENT_PARALLEL_COMMIT:
+        case XACT_EVENT_PARALLEL_ABORT:
+            break;
+    }
+}
+
+void on_subtransaction(SubXactEvent event, SubTransactionId child, SubTransactionId parent, void *) {
+    switch (event) {
+        case SUBXACT_EVENT_COMMIT_SUB:
+            subtransaction_committed(GetCurrentTransactionNestLevel());
+            rebase_subtransaction_ended(true, child, parent);
+            break;
+        case SUBXACT_EVENT_ABORT_SUB:
+            subtransaction_aborted(GetCurrentTransactionNestLevel());
+            rebase_subtransaction_ended(false, child, parent);
+            break;
+        case SUBXACT_EVENT_START_SUB:
+        case SUBXACT_EVENT_PRE_COMMIT_SUB:
+            break;
+    }
+}
+
+}  // namespace
+
+AccountUse &use_account(AccountId account) {
+    AccountUse *use = mine.room ? *find(account) : nullptr;
+    if (!use) use = &begin_use(account);
+    save(*use);
+    return *use;
+}
+
+Wide can_give(AccountUse &use) {
+    return with_slot(use.slot, [&] { return available(use.slot->bounds, use.share, limits_of(use).floor); });
+}
+
+Wide can_take(AccountUse &use) {
+    return with_slot(use.slot, [&] { return headroom(use.slot->bounds, use.share, limits_of(use).ceiling); });
+}
+
+Taken take_out(AccountUse &use, Minor amount) {
+    Slot *slot = use.slot;
+    return with_slot(slot, [&] {
+        const Limits &limits = limits_of(use);
+        if (limits.state != AccountState::open) return Taken{Grant::refused, limits.state, 0};
+        const Grant grant = debit(slot->bounds, use.share, limits.floor, amount);
+        slot->tail += grant == Grant::ok;
+        ++slot->version;
+        return Taken{grant, limits.state, available(slot->bounds, use.share, limits.floor)};
+    });
+}
+
+Taken take_in(AccountUse &use, Minor amount) {
+    Slot *slot = use.slot;
+    return with_slot(slot, [&] {
+        const Limits &limits = limits_of(use);
+        if (limits.state != AccountState::open) return Taken{Grant::refused, limits.state, 0};
+        const Grant grant = credit(slot->bounds, use.share, limits.ceiling, amount);
+        slot->tail += grant == Grant::ok;
+        ++slot->version;
+        return Taken{grant, limits.state, headroom(slot->bounds, use.share, limits.ceiling)};
+    });
+}
+
+void put_back(AccountUse &use, const Share &before) {
+    with_slot(use.slot, [&] {
+        revert(use.slot->bounds, use.share, before);
+        ++use.slot->version;
+    });
+}
+
+Limits limits_in_force(AccountUse &use) {
+    return with_slot(use.slot, [&] { return limits_of(use); });
+}
+
+LimitChange change_limits(AccountUse &use, const Limits &wanted) {
+    Slot *slot = use.slot;
+    return with_slot(slot, [&] {
+        const Wide worst = available(slot->bounds, use.share, 0);
+        const Wide best = -headroom(slot->bounds, use.share, 0);
+        if (best < wanted.floor) return LimitChange::below_floor;
+        if (worst > wanted.ceiling) return LimitChange::above_ceiling;
+        if (wanted.state == AccountState::closed && (worst > 0 || best < 0)) return LimitChange::not_empty;
+        if (worst < wanted.floor || best > wanted.ceiling) return LimitChange::in_flight;
+        if (wanted.state == AccountState::closed && (worst != 0 || best != 0)) return LimitChange::in_flight;
+        if (!use.limits_changed) use.committed = slot->limits;
+        use.limits_changed = true;
+        use.wanted = wanted;
+        slot->limits = stricter(use.committed, wanted);
+        ++slot->version;
+        return LimitChange::ok;
+    });
+}
+
+TransferId next_id(Database &database) {
+    if (!mine.lane) mine.lane = &claim_lane(database, mine.lane_number);
+    // 2025-01-01 as PostgreSQL counts microseconds, from 2000-01-01: 9132 days.
+    constexpr TimestampTz kEpoch = TimestampTz{9132} * USECS_PER_DAY;
+    mine.lane->last = next_tick(mine.lane->last, (GetCurrentTimestamp() - kEpoch) / 1000);
+    return TransferId{make_id(mine.lane->last, settings.node, mine.lane_number)};
+}
+
+void count_transfer() {
+    ++mine.lane->transfers;
+}
+
+void register_transaction_callbacks() {
+    RegisterXactCallback(on_transaction, nullptr);
+    RegisterSubXactCallback(on_subtransaction, nullptr);
+}
+
+}  // namespace ledger

@@ -1,0 +1,64 @@
+// This transaction's business with the engine: the accounts it uses, its share
+// of their bounds, savepoint by savepoint, its lane, and what happens to all of
+// it at commit, abort and prepare.
+#pragma once
+
+#include "core/escrow.hpp"
+#include "core/ids.hpp"
+#include "engine/database.hpp"
+#include "engine/slot.hpp"
+
+namespace ledger {
+
+// An account's state before a subtransaction first touched it.
+struct SavedUse;
+
+// An account this transaction uses. Lives, like its pin on the slot, until the
+// transaction ends.
+struct AccountUse {
+    AccountId id;
+    Slot *slot;
+    Share share;
+    bool limits_changed;  // by this transaction: wanted holds for it, committed for a rollback
+    Limits wanted;
+    Limits committed;
+    SavedUse *saved;
+    AccountUse *next;
+};
+
+// The account's use, begun if need be: pins and perhaps loads the slot. To be
+// called in each subtransaction before the account's share or limits change.
+AccountUse &use_account(AccountId account);
+
+// What the account can still give to this transaction, or take.
+Wide can_give(AccountUse &use);
+Wide can_take(AccountUse &use);
+
+// Takes amount for an outflow or an inflow. A state other than open refuses.
+struct Taken {
+    Grant grant;
+    AccountState state;
+    Wide left;  // what the account can give (outflow) or take (inflow) afterwards
+};
+Taken take_out(AccountUse &use, Minor amount);
+Taken take_in(AccountUse &use, Minor amount);
+
+// Undoes what was taken since the share was as in before, in this subtransaction.
+void put_back(AccountUse &use, const Share &before);
+
+// Changes the account's limits: stricter ones hold for everybody at once, looser
+// ones from commit. Refused if the balance is past them. The caller holds a lock
+// that keeps other changes of this account out to the end of the (sub)transaction.
+enum class LimitChange { ok, below_floor, above_ceiling, not_empty, in_flight };
+Limits limits_in_force(AccountUse &use);
+LimitChange change_limits(AccountUse &use, const Limits &wanted);
+
+// The next id of this transaction's lane, which is claimed at the first call.
+TransferId next_id(Database &database);
+
+// Counts a transfer made, in the lane.
+void count_transfer();
+
+void register_transaction_callbacks();
+
+}  // namespace ledger

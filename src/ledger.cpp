@@ -1,0 +1,21 @@
+// The module: what happens when the server loads it.
+#include "engine/settings.hpp"
+#include "engine/shared.hpp"
+#include "engine/storage.hpp"
+#include "engine/transaction.hpp"
+#include "pg/postgres.hpp"
+
+extern "C" {
+PG_MODULE_MAGIC;
+PGDLLEXPORT void _PG_init(void);
+}
+
+// Loaded later than at server start, only the functions that read work; the
+// others say so (LG901).
+void _PG_init(void) {
+    ledger::register_storage_invalidation();
+    if (!process_shared_preload_libraries_in_progress) return;
+    ledger::define_settings();
+    ledger::request_shared_memory();
+    ledger::register_transaction_callbacks();
+}

@@ -1,0 +1,34 @@
+// What differs between PostgreSQL 15 and 18, by its newest name.
+#pragma once
+
+#if PG_VERSION_NUM < 150000
+#error "ledger needs PostgreSQL 15 or later"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+extern "C" {
+#include "varatt.h"
+}
+#endif
+
+namespace ledger::compat {
+
+// The oldest xid still running in any database, prepared transactions
+// included; the next xid where none runs.
+inline TransactionId oldest_running_xid() {
+#if PG_VERSION_NUM >= 180000
+    return GetOldestActiveTransactionId(false, true);
+#else
+    return GetOldestActiveTransactionId();
+#endif
+}
+
+inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot snapshot, int key_count) {
+#if PG_VERSION_NUM >= 180000
+    return index_beginscan(table, index, snapshot, nullptr, key_count, 0);
+#else
+    return index_beginscan(table, index, snapshot, key_count, 0);
+#endif
+}
+
+}  // namespace ledger::compat

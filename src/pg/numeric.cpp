@@ -1,0 +1,35 @@
+#include "pg/numeric.hpp"
+
+namespace ledger {
+
+Numeric numeric_from_wide(Wide value) {
+    constexpr std::int64_t kSplit = 1'000'000'000'000'000'000;  // 10^18
+    const Numeric low = int64_to_numeric(static_cast<std::int64_t>(value % kSplit));
+    if (value / kSplit == 0) return low;
+    const Datum high = NumericGetDatum(int64_to_numeric(static_cast<std::int64_t>(value / kSplit)));
+    const Datum scaled = DirectFunctionCall2(numeric_mul, high, NumericGetDatum(int64_to_numeric(kSplit)));
+    return numeric_sum(DatumGetNumeric(scaled), low);
+}
+
+Numeric numeric_from_minor(Minor value, int scale) {
+    return int64_div_fast_to_numeric(value, scale);
+}
+
+Minor numeric_difference(Numeric minuend, Numeric subtrahend) {
+    const Datum difference =
+        DirectFunctionCall2(numeric_sub, NumericGetDatum(minuend), NumericGetDatum(subtrahend));
+    return DatumGetInt64(DirectFunctionCall1(numeric_int8, difference));
+}
+
+Numeric numeric_sum(Numeric left, Numeric right) {
+    return DatumGetNumeric(DirectFunctionCall2(numeric_add, NumericGetDatum(left), NumericGetDatum(right)));
+}
+
+AmountError minor_from_numeric(Numeric value, int scale, Minor &result) {
+    char *text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value)));
+    const AmountError error = parse_amount(text, scale, result);
+    pfree(text);
+    return error;
+}
+
+}  // namespace ledger

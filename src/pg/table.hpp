@@ -1,0 +1,85 @@
+// The one door to the ledger's tables: index scans and inserts by the access
+// methods, without the executor, as PostgreSQL's own catalog code does. No
+// triggers, privileges or row security are involved; a function's EXECUTE
+// privilege is the gate.
+#pragma once
+
+#include "pg/postgres.hpp"
+
+namespace ledger {
+
+// A condition "column <strategy> value" on an index column of type bigint.
+inline void key_bigint(ScanKeyData &key, AttrNumber column, StrategyNumber strategy, std::int64_t value) {
+    const RegProcedure function = strategy == BTEqualStrategyNumber ? F_INT8EQ : F_INT8GE;
+    ScanKeyInit(&key, column, strategy, function, Int64GetDatum(value));
+}
+
+// A condition "column = value" on an index column of type text COLLATE "C".
+inline void key_text(ScanKeyData &key, AttrNumber column, text *value) {
+    ScanKeyInit(&key, column, BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(value));
+}
+
+// Opens a relation for the length of a call of work(Relation), keeping the lock
+// to the end of the transaction. On ERROR the resource owner closes it.
+template <typename Work>
+auto with_table(Oid relation_id, LOCKMODE lock, Work work) {
+    Relation relation = table_open(relation_id, lock);
+    if constexpr (std::is_void_v<decltype(work(relation))>) {
+        work(relation);
+        table_close(relation, NoLock);
+    } else {
+        const auto result = work(relation);
+        static_assert(std::is_trivially_destructible_v<decltype(result)>);
+        table_close(relation, NoLock);
+        return result;
+    }
+}
+
+// Calls visit(HeapTuple) for each row the keys match in the index, until it
+// returns false. The tuple is valid during that call.
+template <typename Visit>
+void scan_index(Relation table, Oid index_id, Snapshot snapshot, ScanKeyData *keys, int key_count, Visit visit) {
+    Relation index = index_open(index_id, AccessShareLock);
+    SysScanDesc scan = systable_beginscan_ordered(table, index, snapshot, key_count, keys);
+    while (HeapTuple tuple = systable_getnext_ordered(scan, ForwardScanDirection)) {
+        CHECK_FOR_INTERRUPTS();
+        if (!visit(tuple)) break;
+    }
+    systable_endscan_ordered(scan);
+    index_close(index, AccessShareLock);
+}
+
+// The first matching row as a copy in the current memory context, or null.
+inline HeapTuple find_row(Relation table, Oid index_id, Snapshot snapshot, ScanKeyData *keys, int key_count) {
+    HeapTuple found = nullptr;
+    scan_index(table, index_id, snapshot, keys, key_count, [&](HeapTuple tuple) {
+        found = heap_copytuple(tuple);
+        return false;
+    });
+    return found;
+}
+
+// A row whose columns lead with the fixed-width struct Row.
+template <typename Row>
+const Row *row_of(HeapTuple tuple) {
+    static_assert(std::is_trivially_copyable_v<Row>);
+    return reinterpret_cast<const Row *>(GETSTRUCT(tuple));
+}
+
+// Runs work with a fresh snapshot active: what has committed by now and this
+// transaction's own work, whatever the isolation level.
+template <typename Work>
+auto with_latest_snapshot(Work work) {
+    PushActiveSnapshot(GetLatestSnapshot());
+    if constexpr (std::is_void_v<decltype(work(GetActiveSnapshot()))>) {
+        work(GetActiveSnapshot());
+        PopActiveSnapshot();
+    } else {
+        const auto result = work(GetActiveSnapshot());
+        static_assert(std::is_trivially_destructible_v<decltype(result)>);
+        PopActiveSnapshot();
+        return result;
+    }
+}
+
+}  // namespace ledger

@@ -1,0 +1,88 @@
+// SQL: transfer, try_transfer, transfer_up_to, post_reversal (sql/transfer.sql).
+#include "engine/order.hpp"
+#include "pg/numeric.hpp"
+
+namespace ledger {
+
+namespace {
+
+Order order_from(FunctionCallInfo fcinfo, Code &source, Code &destination, const char *amount_name) {
+    source = code_of(text_argument(fcinfo, 0, "source"));
+    destination = code_of(text_argument(fcinfo, 1, "destination"));
+    Order order;
+    Refusal refusal;
+    if (!make_order(source, destination, numeric_argument(fcinfo, 2, amount_name), order, refusal))
+        raise_refusal(refusal);
+    order.metadata = metadata_argument(fcinfo, 3);
+    return order;
+}
+
+// Null where the source cannot cover the amount and may_be_short; raises otherwise.
+Datum transfer(FunctionCallInfo fcinfo, const char *function, bool may_be_short) {
+    Database &database = begin_posting(function);
+    Code source, destination;
+    Order order = order_from(fcinfo, source, destination, "amount");
+    Refusal refusal;
+    if (!take(database, order, source, destination, refusal)) {
+        if (may_be_short && is_short_of(refusal, order.source)) PG_RETURN_NULL();
+        raise_refusal(refusal);
+    }
+    append(&order, 1);
+    PG_RETURN_INT64(static_cast<std::int64_t>(order.id));
+}
+
+}  // namespace
+
+}  // namespace ledger
+
+using namespace ledger;
+
+LEDGER_FUNCTION(ledger_transfer) {
+    return transfer(fcinfo, "ledger.transfer()", false);
+}
+
+LEDGER_FUNCTION(ledger_try_transfer) {
+    return transfer(fcinfo, "ledger.try_transfer()", true);
+}
+
+LEDGER_FUNCTION(ledger_transfer_up_to) {
+    Database &database = begin_posting("ledger.transfer_up_to()");
+    Code source, destination;
+    Order order = order_from(fcinfo, source, destination, "maximum");
+    const Minor maximum = order.amount;
+    Refusal refusal;
+    bool taken = false;
+    // Others may take between the look and the grab: then there is less, look again.
+    while (!taken && (order.amount = amount_up_to(order, maximum)) > 0) {
+        CHECK_FOR_INTERRUPTS();
+        taken = take(database, order, source, destination, refusal);
+        const bool less_now = refusal.status == Status::insufficient_balance ||
+                              refusal.status == Status::ceiling_exceeded || refusal.status == Status::balance_in_flight;
+        if (!taken && !less_now) raise_refusal(refusal);
+    }
+    if (taken) append(&order, 1);
+
+    TupleDesc shape;
+    if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE) elog(ERROR, "return type must be a row");
+    Datum values[] = {Int64GetDatum(static_cast<std::int64_t>(order.id)),
+                      NumericGetDatum(numeric_from_minor(taken ? order.amount : 0, order.source.scale))};
+    bool nulls[] = {!taken, false};
+    return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(shape), values, nulls));
+}
+
+LEDGER_FUNCTION(ledger_post_reversal) {
+    Database &database = begin_posting("ledger.reverse_transfer()");
+    Order order = {};
+    order.id = TransferId{bigint_argument(fcinfo, 0, "id")};
+    order.source = account_by_id(AccountId{bigint_argument(fcinfo, 1, "source")});
+    order.destination = account_by_id(AccountId{bigint_argument(fcinfo, 2, "destination")});
+    order.amount = bigint_argument(fcinfo, 3, "amount");
+    order.kind = Kind::reversal;
+    order.ref = bigint_argument(fcinfo, 4, "ref");
+    order.metadata = metadata_argument(fcinfo, 5);
+    Refusal refusal;
+    if (!take(database, order, account_code(order.source.id), account_code(order.destination.id), refusal))
+        raise_refusal(refusal);
+    append(&order, 1);
+    PG_RETURN_INT64(static_cast<std::int64_t>(order.id));
+}

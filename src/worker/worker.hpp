@@ -1,0 +1,15 @@
+// The folding worker: one background worker a database, started when an
+// account's tail has grown long and gone again when there is nothing to do, so
+// that an idle database has none and DROP DATABASE is not in its way.
+#pragma once
+
+#include "engine/database.hpp"
+#include "engine/slot.hpp"
+
+namespace ledger {
+
+// Starts the worker if the tail of one of the slots just reached a multiple of
+// the threshold and none is running.
+void fold_when_long(Database &database, const Slot &source, const Slot &destination);
+
+}  // namespace ledger

@@ -1,0 +1,12 @@
+\ir ../transfer_table.sql
+
+CREATE TABLE account (
+    id      bigint PRIMARY KEY,
+    balance bigint NOT NULL CHECK (balance >= 0)
+) WITH (fillfactor = 90);
+INSERT INTO account SELECT n, 1000000 FROM generate_series(1, 100000) AS n;
+
+CREATE VIEW made AS SELECT FROM transfer;
+CREATE VIEW problem AS
+SELECT 'sum of balances' AS invariant, 'account' AS subject, sum(balance) AS detail
+FROM account HAVING sum(balance) <> 1000000::numeric * 100000;
