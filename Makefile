@@ -13,10 +13,10 @@ HEADERS = $(wildcard src/*/*.hpp)
 OBJS = $(SOURCES:.cpp=.o)
 CLIENTS = $(patsubst client/%.cpp,build/%,$(wildcard client/*.cpp))
 
-REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
-REGRESS_OPTS = --inputdir=test --outputdir=build/regress --load-extension=ledger
-ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=test --outputdir=build/isolation --load-extension=ledger
+REGRESS = setup account transfer batch limits stock reads guard access hostile
+REGRESS_OPTS = --inputdir=test --load-extension=ledger
+ISOLATION = escrow limits prepared reversal fold first_use
+ISOLATION_OPTS = --inputdir=test --load-extension=ledger
 
 EXTRA_CLEAN = build $(DATA_built)
 
@@ -49,3 +49,42 @@ build/%: client/%.cpp $(wildcard client/*.hpp)
 		-L$(shell $(PG_CONFIG) --libdir) -lpq -lpthread
 
 .PHONY: clients
+
+# --- tests ---------------------------------------------------------------
+# They run as an unprivileged user, on throwaway clusters, against what
+# `make install` put in place. installcheck uses a running server instead.
+
+PG_REGRESS = $(pgxsdir)/src/test/regress/pg_regress
+PG_ISOLATION_REGRESS = $(pgxsdir)/src/test/isolation/pg_isolation_regress
+TEMP_INSTANCE = --bindir=$(bindir) --temp-config=test/ledger.conf --temp-instance=build/tmp_$@
+
+check: unit regress isolation tap
+
+unit: build/unit_test
+	build/unit_test --gtest_brief=1
+
+build/unit_test: $(wildcard src/core/*.cpp src/core/*.hpp test/unit/*.cpp)
+	@mkdir -p build
+	$(CXX) $(CXX_STANDARD) -O1 -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all \
+		-Isrc -o $@ $(filter %.cpp,$^) -lgtest -lgtest_main
+
+regress:
+	@mkdir -p build
+	$(PG_REGRESS) $(TEMP_INSTANCE) $(REGRESS_OPTS) $(REGRESS)
+
+isolation:
+	@mkdir -p build
+	$(PG_ISOLATION_REGRESS) $(TEMP_INSTANCE) $(ISOLATION_OPTS) --outputdir=build/isolation $(ISOLATION)
+
+tap: clients
+	rm -rf build/tap && mkdir -p build/tap
+	PATH="$(bindir):$$PATH" PG_REGRESS=$(PG_REGRESS) TESTDATADIR=$(CURDIR)/build/tap TESTLOGDIR=$(CURDIR)/build/tap \
+		PERL5LIB=$(pgxsdir)/src/test/perl:$(CURDIR)/test/t LEDGER_BUILD=$(CURDIR)/build \
+		prove $(PROVE_FLAGS) $(or $(PROVE_TESTS),test/t)
+
+# --- quality -------------------------------------------------------------
+
+format:
+	clang-format -i $(SOURCES) $(HEADERS) $(wildcard client/*.cpp client/*.hpp test/unit/*.cpp test/torture/*.cpp)
+
+.PHONY: check unit regress isolation tap format

@@ -18,8 +18,8 @@ COMMENT ON TABLE ledger_data.asset IS 'units of value: a code and its number of 
 CREATE TABLE ledger_data.account (
     id        bigint      PRIMARY KEY,
     asset     bigint      NOT NULL REFERENCES ledger_data.asset,
-    floor     bigint      NOT NULL CHECK (floor BETWEEN -9223372036854775807 AND 0),
-    ceiling   bigint      NOT NULL CHECK (ceiling >= 0),
+    floor     bigint      NOT NULL CHECK (floor >= -9223372036854775807),
+    ceiling   bigint      NOT NULL CHECK (ceiling >= floor),
     opened_at timestamptz NOT NULL,
     state     smallint    NOT NULL CHECK (state BETWEEN 0 AND 2),  -- 0 open, 1 frozen, 2 closed
     code      text        COLLATE "C" NOT NULL UNIQUE CHECK (char_length(code) BETWEEN 1 AND 255),

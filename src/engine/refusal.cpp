@@ -47,7 +47,7 @@ Words words_of(const Refusal &r) {
         case Status::insufficient_balance:
             return short_words(r, name, amount, available);
         case Status::balance_in_flight:
-            return {psprintf("account \"%s\" can take %s only if transactions in flight end well", name, amount),
+            return {psprintf("the balance of account \"%s\" for %s depends on transactions in flight", name, amount),
                     psprintf("Certain whatever becomes of them: %s.", available), "Try again in a moment."};
         case Status::ceiling_exceeded:
             return {psprintf("ceiling of account \"%s\" exceeded by %s", name, amount),
@@ -138,6 +138,12 @@ Refusal bad_amount(AmountError error, Numeric amount, int scale) {
 Refusal not_positive(const char *amount) {
     return refusal_with(Status::invalid_amount, {}, psprintf("amount %s is not positive", amount), nullptr,
                         "To move value the other way, exchange source and destination.");
+}
+
+Refusal bad_quantity(std::int64_t quantity) {
+    return refusal_with(Status::invalid_amount, {},
+                        psprintf("quantity %lld is not positive", static_cast<long long>(quantity)), nullptr,
+                        "Give a quantity of at least 1.");
 }
 
 bool is_short_of(const Refusal &refusal, const Account &account) {

@@ -28,6 +28,7 @@ Refusal same_account(Code code);
 Refusal asset_mismatch(Code source_code, const Account &source, Code destination_code, const Account &destination);
 Refusal bad_amount(AmountError error, Numeric amount, int scale);
 Refusal not_positive(const char *amount);
+Refusal bad_quantity(std::int64_t quantity);
 
 // True if the account could not cover the amount now, in flight or for good.
 bool is_short_of(const Refusal &refusal, const Account &account);

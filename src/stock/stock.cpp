@@ -9,23 +9,24 @@ namespace {
 constexpr Code kSupply = "stock:supply";
 constexpr Code kSoldSuffix = ":sold";
 
-// An account of stock by its code; raises LG002 in the words of stock.
-Account stock_account(Code code, Code sku) {
+// An account of stock by its code; raises LG002 in the words of stock. ordinal:
+// of the line in a cart, else 0.
+Account stock_account(Code code, Code sku, int ordinal = 0) {
     Account account;
-    if (!find_account(code, account) || !account.is_stock) raise_refusal(unknown_stock(sku));
+    if (!find_account(code, account) || !account.is_stock) raise_refusal(unknown_stock(sku), ordinal);
     return account;
 }
 
-Account sold_account(Code sku) {
+Account sold_account(Code sku, int ordinal = 0) {
     char code[kCodeBytesMax + kSoldSuffix.size()];
-    if (sku.size() > kCodeBytesMax) raise_refusal(unknown_stock(sku));
+    if (sku.size() > kCodeBytesMax) raise_refusal(unknown_stock(sku), ordinal);
     memcpy(code, sku.data(), sku.size());
     memcpy(code + sku.size(), kSoldSuffix.data(), kSoldSuffix.size());
-    return stock_account({code, sku.size() + kSoldSuffix.size()}, sku);
+    return stock_account({code, sku.size() + kSoldSuffix.size()}, sku, ordinal);
 }
 
-Order stock_order(const Account &source, const Account &destination, std::int64_t quantity) {
-    if (quantity <= 0) raise_refusal(not_positive(psprintf("%lld", static_cast<long long>(quantity))));
+Order stock_order(const Account &source, const Account &destination, std::int64_t quantity, int ordinal = 0) {
+    if (quantity <= 0) raise_refusal(bad_quantity(quantity), ordinal);
     Order order = {};
     order.source = source;
     order.destination = destination;
@@ -34,8 +35,8 @@ Order stock_order(const Account &source, const Account &destination, std::int64_
     return order;
 }
 
-Order deduction(Code sku, std::int64_t quantity) {
-    return stock_order(stock_account(sku, sku), sold_account(sku), quantity);
+Order deduction(Code sku, std::int64_t quantity, int ordinal = 0) {
+    return stock_order(stock_account(sku, sku, ordinal), sold_account(sku, ordinal), quantity, ordinal);
 }
 
 std::int64_t remaining(const Account &sku) {
@@ -61,7 +62,14 @@ Datum deduct(FunctionCallInfo fcinfo, const char *function, bool may_be_short) {
 Datum bring(Database &database, Code sku, const Account &from, std::int64_t quantity) {
     Order order = stock_order(from, stock_account(sku, sku), quantity);
     Refusal refusal;
-    if (!take(database, order, sku, sku, refusal)) raise_refusal(refusal);
+    if (!take(database, order, sku, sku, refusal)) {
+        if (refusal.status == Status::insufficient_balance) {
+            refusal.message = psprintf("%lld pieces of \"%s\" cannot be restored", static_cast<long long>(quantity), shown(sku));
+            refusal.detail = psprintf("Sold and not restored yet: %s.", with_asset(refusal.available, order.source));
+            refusal.hint = "To bring in goods that were never sold, use ledger.add_stock().";
+        }
+        raise_refusal(refusal);
+    }
     append(&order, 1);
     PG_RETURN_INT64(remaining(order.destination));
 }
@@ -108,7 +116,7 @@ LEDGER_FUNCTION(ledger_deduct_stocks) {
         CHECK_FOR_INTERRUPTS();
         if (skus.nulls[i] || quantities.nulls[i]) raise_refusal(null_argument(skus.nulls[i] ? "sku" : "quantity"), i + 1);
         const Code sku = code_of(DatumGetTextPP(skus.values[i]));
-        orders[i] = deduction(sku, DatumGetInt64(quantities.values[i]));
+        orders[i] = deduction(sku, DatumGetInt64(quantities.values[i]), i + 1);
         Refusal refusal;
         if (!take(database, orders[i], sku, sku, refusal)) raise_refusal(refusal, i + 1);
     }

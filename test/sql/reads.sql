@@ -1,0 +1,39 @@
+-- balance, balance_at, statement and the views: exact before and after a fold.
+\a \t
+SELECT ledger.open_account('r:a', 'USD', floor => -10) > 0, ledger.open_account('r:b', 'USD') > 0;
+SELECT * FROM ledger.balance('r:a');
+SELECT clock_timestamp() AS t0 \gset
+SELECT ledger.transfer('world', 'r:a', 5) > 0;
+SELECT pg_sleep(0.002);
+SELECT clock_timestamp() AS t1 \gset
+SELECT ledger.transfer('r:a', 'r:b', 2, '{"for": "tea"}') > 0;
+SELECT * FROM ledger.balance('r:a');
+SELECT ledger.balance_at('r:a', :'t0'), ledger.balance_at('r:a', :'t1'), ledger.balance_at('r:a', 'infinity');
+SELECT kind, counterparty, amount, balance, metadata FROM ledger.statement('r:a');
+SELECT counterparty, amount, balance FROM ledger.statement('r:a', from_time => :'t1');
+SELECT counterparty, amount, balance FROM ledger.statement('r:a', to_time => :'t1');
+SELECT count(*) FROM ledger.statement('r:b', 'infinity');
+
+-- An older snapshot keeps its own exact balance across a fold.
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT posted FROM ledger.balance('r:a');
+SELECT ledger.transfer('r:a', 'r:b', 1) > 0;
+SELECT posted FROM ledger.balance('r:a');
+COMMIT;
+SELECT ledger.fold() > 0 AS folded;
+SELECT ledger.fold(1000000) AS nothing_that_long;
+SELECT folded_xid > 0, debits_posted, credits_posted FROM ledger_data.balance WHERE account = ledger_data.account_id('r:a');
+SELECT * FROM ledger.balance('r:a');
+SELECT kind, counterparty, amount, balance FROM ledger.statement('r:a');
+SELECT ledger.transfer('r:a', 'r:b', 0.50) > 0;
+SELECT posted FROM ledger.balance('r:a');
+SELECT posted, available FROM ledger.accounts WHERE account = 'r:b';
+
+SELECT helper.outcome($$SELECT ledger.balance('nobody')$$);
+SELECT helper.outcome($$SELECT ledger.balance(NULL)$$);
+SELECT helper.outcome($$SELECT ledger.balance_at('nobody', now())$$);
+SELECT helper.outcome($$SELECT ledger.balance_at('r:a', NULL)$$);
+SELECT helper.outcome($$SELECT ledger.statement('nobody')$$);
+-- The engine's own view of itself.
+SELECT transfers > 0, refusals >= 0, slot_loads > 0, longest_tail >= 0, lanes_in_use = 0, slots_in_use > 0, slots_total FROM ledger.stat;
+SELECT * FROM ledger.check_invariants();
