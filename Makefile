@@ -76,7 +76,7 @@ isolation:
 	@mkdir -p build
 	$(PG_ISOLATION_REGRESS) $(TEMP_INSTANCE) $(ISOLATION_OPTS) --outputdir=build/isolation $(ISOLATION)
 
-tap: clients
+tap: clients build/torture
 	rm -rf build/tap && mkdir -p build/tap
 	PATH="$(bindir):$$PATH" PG_REGRESS=$(PG_REGRESS) TESTDATADIR=$(CURDIR)/build/tap TESTLOGDIR=$(CURDIR)/build/tap \
 		PERL5LIB=$(pgxsdir)/src/test/perl:$(CURDIR)/test/t LEDGER_BUILD=$(CURDIR)/build \
@@ -84,7 +84,29 @@ tap: clients
 
 # --- quality -------------------------------------------------------------
 
-format:
-	clang-format -i $(SOURCES) $(HEADERS) $(wildcard client/*.cpp client/*.hpp test/unit/*.cpp test/torture/*.cpp)
+all_formatted = $(SOURCES) $(HEADERS) $(wildcard client/*.cpp client/*.hpp test/unit/*.cpp test/torture/*.cpp)
+tidy_flags = $(CXX_STANDARD) $(PG_CPPFLAGS) -D_GNU_SOURCE -fno-exceptions
 
-.PHONY: check unit regress isolation tap format
+lint: all
+	clang-format --dry-run --Werror $(all_formatted)
+	for file in $(SOURCES); do clang-tidy --quiet $$file -- $(tidy_flags) 2>/dev/null || exit 1; done
+	cppcheck --quiet --std=c++20 --language=c++ --enable=warning,performance,portability --inline-suppr \
+		--suppress=missingInclude --error-exitcode=1 -Isrc -DPGDLLEXPORT= -DPG_VERSION_NUM=150000 \
+		'-DLEDGER_FUNCTION(x)=Datum x(FunctionCallInfo fcinfo)' src client
+	script/check_module ledger.so
+
+format:
+	clang-format -i $(all_formatted)
+
+bench:
+	test/bench/run $(BENCH_FLAGS)
+
+build/torture: $(wildcard test/torture/*.cpp)
+	@mkdir -p build
+	$(CXX) $(CXX_STANDARD) -O2 -g -Wall -Wextra -Werror -I$(shell $(PG_CONFIG) --includedir) -o $@ $< \
+		-L$(shell $(PG_CONFIG) --libdir) -lpq -lpthread
+
+torture: build/torture
+	test/torture/run $(TORTURE_FLAGS)
+
+.PHONY: check unit regress isolation tap lint format bench torture

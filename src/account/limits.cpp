@@ -25,8 +25,9 @@ void write_account(AccountId account, const Limits &limits, Jsonb *metadata) {
     with_table(storage().account, RowExclusiveLock, [&](Relation relation) {
         ScanKeyData key;
         key_bigint(key, AccountColumn::id, BTEqualStrategyNumber, static_cast<std::int64_t>(account));
-        HeapTuple row = with_latest_snapshot(
-            [&](Snapshot snapshot) { return find_row(relation, storage().account_by_id, snapshot, &key, 1); });
+        HeapTuple row = with_latest_snapshot([&](Snapshot snapshot) {
+            return find_row(relation, storage().account_by_id, snapshot, &key, 1);
+        });
         Datum values[AccountColumn::count] = {};
         bool nulls[AccountColumn::count] = {};
         bool replaces[AccountColumn::count] = {};
@@ -58,8 +59,8 @@ void write_account(AccountId account, const Limits &limits, Jsonb *metadata) {
                            with_asset(wanted.ceiling, account)),
                   nullptr, "Debit the account first, or choose a higher ceiling.");
         case LimitChange::not_empty:
-            raise(Status::account_not_empty, psprintf("account \"%s\" cannot be closed with a balance", name), nullptr,
-                  "Move its balance away first, for example with ledger.transfer_up_to().");
+            raise(Status::account_not_empty, psprintf("account \"%s\" cannot be closed with a balance", name),
+                  nullptr, "Move its balance away first, for example with ledger.transfer_up_to().");
         default:
             raise(Status::balance_in_flight,
                   psprintf("the balance of account \"%s\" depends on transactions in flight", name), nullptr,
@@ -92,7 +93,8 @@ void change_account(FunctionCallInfo fcinfo, const char *function, Jsonb *metada
 }
 
 // The limit an argument asks for: NULL is unbounded, NaN (the default) leaves it.
-Minor limit_argument(FunctionCallInfo fcinfo, int number, const Account &account, Minor present, Minor unbounded) {
+Minor limit_argument(FunctionCallInfo fcinfo, int number, const Account &account, Minor present,
+                     Minor unbounded) {
     if (PG_ARGISNULL(number)) return unbounded;
     const Numeric value = PG_GETARG_NUMERIC(number);
     if (numeric_is_nan(value)) return present;

@@ -16,9 +16,11 @@ LEDGER_FUNCTION(ledger_guard) {
         if (!installation_is_current()) return PointerGetDatum(nullptr);
         raise(Status::append_only, psprintf("rows of \"ledger_data.%s\" cannot be inserted by hand", table),
               "The ledger is in use, and what it knows of balances would no longer be true.",
-              "Use ledger.transfer(). To restore a dump, drop and create the extension and restore before any use.");
+              "Use ledger.transfer(). To restore a dump, drop and create the extension and restore before "
+              "any use.");
     }
-    raise(Status::append_only, psprintf("rows of \"ledger_data.%s\" cannot be changed or removed by hand", table),
+    raise(Status::append_only,
+          psprintf("rows of \"ledger_data.%s\" cannot be changed or removed by hand", table),
           "Transfers are append-only; accounts change through their functions.",
           "To undo a transfer, use ledger.reverse_transfer(); for an account, ledger.alter_account().");
 }

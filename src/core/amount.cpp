@@ -46,16 +46,16 @@ AmountError parse_amount(std::string_view text, int scale, Minor &result) {
 }
 
 const char *format_amount(Minor value, int scale, char (&text)[kAmountTextMax]) {
-    char *cursor = text + kAmountTextMax;
-    *--cursor = '\0';
+    std::size_t at = kAmountTextMax - 1;
+    text[at] = '\0';
     std::uint64_t rest = value < 0 ? -static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
     for (int digits = 0; rest > 0 || digits <= scale; ++digits) {
-        if (digits == scale && scale > 0) *--cursor = '.';
-        *--cursor = static_cast<char>('0' + rest % 10);
+        if (digits == scale && scale > 0) text[--at] = '.';
+        text[--at] = static_cast<char>('0' + rest % 10);
         rest /= 10;
     }
-    if (value < 0) *--cursor = '-';
-    return cursor;
+    if (value < 0) text[--at] = '-';
+    return text + at;
 }
 
 }  // namespace ledger

@@ -37,7 +37,8 @@ constexpr Tick next_tick(Tick last, std::int64_t now_milliseconds) {
 constexpr std::int64_t make_id(Tick tick, int node, LaneNumber lane) {
     const std::int64_t milliseconds = tick >> kCounterBits;
     const std::int64_t counter = tick & ((1 << kCounterBits) - 1);
-    return (((milliseconds << kNodeBits | node) << kLaneBits | static_cast<int>(lane)) << kCounterBits) | counter;
+    return (((milliseconds << kNodeBits | node) << kLaneBits | static_cast<int>(lane)) << kCounterBits) |
+           counter;
 }
 
 }  // namespace ledger

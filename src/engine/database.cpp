@@ -53,10 +53,10 @@ void free_abandoned_entries(Oid extension) {
     for (int i = 0; i < settings.databases; ++i) {
         const Oid database = databases[i].database;
         const Oid installed = databases[i].extension;
-        const bool abandoned = database == MyDatabaseId
-                                   ? installed != extension
-                                   : OidIsValid(database) &&
-                                         !SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database));
+        const bool abandoned =
+            database == MyDatabaseId
+                ? installed != extension
+                : OidIsValid(database) && !SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database));
         if (!abandoned) continue;
         LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
         if (databases[i].database == database && databases[i].extension == installed)
@@ -187,7 +187,8 @@ Lane &claim_lane(Database &database, LaneNumber &number) {
         }
     }
     raise(Status::out_of_slots, "every lane is in use",
-          psprintf("%d transactions are writing to this ledger.", kLanes), "Try again, with fewer writers at a time.");
+          psprintf("%d transactions are writing to this ledger.", kLanes),
+          "Try again, with fewer writers at a time.");
 }
 
 void release_lane(Lane &lane) {
@@ -207,7 +208,8 @@ FullTransactionId oldest_running_xid() {
     const TransactionId oldest = compat::oldest_running_xid();
     const FullTransactionId next = ReadNextFullTransactionId();
     // oldest is at most 2^31 behind next: in its epoch or the one before.
-    const std::uint32_t epoch = EpochFromFullTransactionId(next) - (oldest > XidFromFullTransactionId(next) ? 1 : 0);
+    const std::uint32_t epoch =
+        EpochFromFullTransactionId(next) - (oldest > XidFromFullTransactionId(next) ? 1 : 0);
     return FullTransactionIdFromEpochAndXid(epoch, oldest);
 }
 

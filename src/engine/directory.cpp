@@ -25,7 +25,8 @@ std::uint32_t epoch = 0;  // of the storage that what is remembered belongs to
 
 void forget_if_stale() {
     if (!places) {
-        places = static_cast<Remembered **>(MemoryContextAllocZero(TopMemoryContext, kPlaces * sizeof(Remembered *)));
+        places = static_cast<Remembered **>(
+            MemoryContextAllocZero(TopMemoryContext, kPlaces * sizeof(Remembered *)));
     } else if (epoch != storage().epoch) {
         for (std::uint32_t i = 0; i < kPlaces; ++i)
             if (Remembered *old = places[i]) {
@@ -90,11 +91,13 @@ Account account_in(Snapshot snapshot, const AccountRow &row) {
 bool read_account(Snapshot snapshot, Code code, Account &account) {
     return with_table(storage().account, AccessShareLock, [&](Relation relation) {
         ScanKeyData key;
-        key_text(key, AccountColumn::code, cstring_to_text_with_len(code.data(), static_cast<int>(code.size())));
+        key_text(key, AccountColumn::code,
+                 cstring_to_text_with_len(code.data(), static_cast<int>(code.size())));
         HeapTuple tuple = find_row(relation, storage().account_by_code, snapshot, &key, 1);
         if (!tuple) return false;
         account = account_in(snapshot, *row_of<AccountRow>(tuple));
-        if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data))) remember(code, account);
+        if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)))
+            remember(code, account);
         return true;
     });
 }

@@ -26,10 +26,10 @@ Wide sum_side(Relation transfer, Oid index, AttrNumber side, Snapshot snapshot, 
 Totals sum_transfers(Snapshot snapshot, AccountId account, Txid from, Txid until) {
     return with_table(storage().transfer, AccessShareLock, [&](Relation transfer) {
         Totals totals = {};
-        totals.debits = sum_side(transfer, storage().transfer_by_debit, TransferColumn::debit_account, snapshot,
-                                 account, from, until, totals.transfers);
-        totals.credits = sum_side(transfer, storage().transfer_by_credit, TransferColumn::credit_account, snapshot,
-                                  account, from, until, totals.transfers);
+        totals.debits = sum_side(transfer, storage().transfer_by_debit, TransferColumn::debit_account,
+                                 snapshot, account, from, until, totals.transfers);
+        totals.credits = sum_side(transfer, storage().transfer_by_credit, TransferColumn::credit_account,
+                                  snapshot, account, from, until, totals.transfers);
         return totals;
     });
 }

@@ -26,7 +26,8 @@ InFlight::Entry &entry_of(InFlight &flight, Txid txid) {
     if (flight.count == flight.room) {
         flight.room = flight.room ? 2 * flight.room : 8;
         const Size size = static_cast<Size>(flight.room) * sizeof(InFlight::Entry);
-        flight.entries = static_cast<InFlight::Entry *>(flight.entries ? repalloc(flight.entries, size) : palloc(size));
+        flight.entries =
+            static_cast<InFlight::Entry *>(flight.entries ? repalloc(flight.entries, size) : palloc(size));
     }
     flight.entries[flight.count] = {txid, 0};
     return flight.entries[flight.count++];
@@ -35,8 +36,8 @@ InFlight::Entry &entry_of(InFlight &flight, Txid txid) {
 // Adds one side of the tail to the committed balance, or to in_flight what is
 // not decided. A dirty snapshot shows rows of transactions in progress and
 // tells so in its xmin.
-void add_side(Relation transfer, Oid index, AttrNumber side, int sign, AccountId account, Txid horizon, Wide &balance,
-              std::int64_t &tail, InFlight &in_flight) {
+void add_side(Relation transfer, Oid index, AttrNumber side, int sign, AccountId account, Txid horizon,
+              Wide &balance, std::int64_t &tail, InFlight &in_flight) {
     SnapshotData dirty;
     InitDirtySnapshot(dirty);
     scan_tail_side(transfer, index, side, &dirty, account, horizon, [&](const TransferRow &row) {
@@ -108,8 +109,8 @@ LoadedAccount load_account(Slot *slot) {
         std::int64_t tail = 0;
         InFlight in_flight = {};
         with_table(storage().transfer, AccessShareLock, [&](Relation transfer) {
-            add_side(transfer, storage().transfer_by_debit, TransferColumn::debit_account, -1, account, folded.horizon,
-                     balance, tail, in_flight);
+            add_side(transfer, storage().transfer_by_debit, TransferColumn::debit_account, -1, account,
+                     folded.horizon, balance, tail, in_flight);
             add_side(transfer, storage().transfer_by_credit, TransferColumn::credit_account, +1, account,
                      folded.horizon, balance, tail, in_flight);
         });

@@ -18,14 +18,14 @@ struct Totals {
 // (an index of the transfer table and its column) from the horizon on that the
 // snapshot shows, in order of txid, until it returns false.
 template <typename Visit>
-void scan_tail_side(Relation transfer, Oid index, AttrNumber side, Snapshot snapshot, AccountId account, Txid horizon,
-                    Visit visit) {
+void scan_tail_side(Relation transfer, Oid index, AttrNumber side, Snapshot snapshot, AccountId account,
+                    Txid horizon, Visit visit) {
     ScanKeyData keys[2];
     key_bigint(keys[0], side, BTEqualStrategyNumber, static_cast<std::int64_t>(account));
-    key_bigint(keys[1], TransferColumn::txid, BTGreaterEqualStrategyNumber, static_cast<std::int64_t>(horizon));
-    scan_index(transfer, index, snapshot, keys, 2, [&](HeapTuple tuple) {
-        return visit(*row_of<TransferRow>(tuple));
-    });
+    key_bigint(keys[1], TransferColumn::txid, BTGreaterEqualStrategyNumber,
+               static_cast<std::int64_t>(horizon));
+    scan_index(transfer, index, snapshot, keys, 2,
+               [&](HeapTuple tuple) { return visit(*row_of<TransferRow>(tuple)); });
 }
 
 // The account's folded row: its horizon and totals; zeros where there is none.

@@ -30,8 +30,8 @@ Elements array_argument(FunctionCallInfo fcinfo, int number, const char *name, O
     char align;
     get_typlenbyvalalign(type, &length, &by_value, &align);
     Elements elements;
-    deconstruct_array(PG_GETARG_ARRAYTYPE_P(number), type, length, by_value, align, &elements.values, &elements.nulls,
-                      &elements.count);
+    deconstruct_array(PG_GETARG_ARRAYTYPE_P(number), type, length, by_value, align, &elements.values,
+                      &elements.nulls, &elements.count);
     return elements;
 }
 

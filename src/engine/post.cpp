@@ -45,10 +45,12 @@ HeapTuple form_row(TupleDesc shape, const Order &order, Txid txid) {
 
 void append_many(Relation transfer, CatalogIndexState indexes, const Order *orders, int count, Txid txid) {
     static_assert(std::is_trivially_destructible_v<Order>);
-    MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "ledger append", ALLOCSET_DEFAULT_SIZES);
+    MemoryContext scratch =
+        AllocSetContextCreate(CurrentMemoryContext, "ledger append", ALLOCSET_DEFAULT_SIZES);
     TupleTableSlot *rows[kRowsAtOnce];
     const int room = Min(count, kRowsAtOnce);
-    for (int i = 0; i < room; ++i) rows[i] = MakeSingleTupleTableSlot(RelationGetDescr(transfer), &TTSOpsHeapTuple);
+    for (int i = 0; i < room; ++i)
+        rows[i] = MakeSingleTupleTableSlot(RelationGetDescr(transfer), &TTSOpsHeapTuple);
     for (int done = 0; done < count; done += kRowsAtOnce) {
         CHECK_FOR_INTERRUPTS();
         const int batch = Min(count - done, kRowsAtOnce);
@@ -74,7 +76,8 @@ Database &begin_posting(const char *function) {
 }
 
 bool take(Database &database, Order &order, Code source_code, Code destination_code, Refusal &refusal) {
-    const auto refuse = [&](Status status, Code code, const Account &account, AccountState state, Wide available) {
+    const auto refuse = [&](Status status, Code code, const Account &account, AccountState state,
+                            Wide available) {
         pg_atomic_add_fetch_u64(&database.refusals, 1);
         refusal = {status, code, account, order.amount, available, state, nullptr, nullptr, nullptr};
         return false;
@@ -116,7 +119,8 @@ void append(Order *orders, int count) {
     with_table(storage().transfer, RowExclusiveLock, [&](Relation transfer) {
         CatalogIndexState indexes = CatalogOpenIndexes(transfer);
         if (count == 1)
-            CatalogTupleInsertWithInfo(transfer, form_row(RelationGetDescr(transfer), orders[0], txid), indexes);
+            CatalogTupleInsertWithInfo(transfer, form_row(RelationGetDescr(transfer), orders[0], txid),
+                                       indexes);
         else
             append_many(transfer, indexes, orders, count, txid);
         CatalogCloseIndexes(indexes);

@@ -38,7 +38,8 @@ std::int32_t capacity() {
 [[noreturn]] void raise_full() {
     raise(Status::out_of_slots, "no room is left for the effects of prepared transactions",
           psprintf("There is room for %d accounts of prepared transactions.", capacity()),
-          "Finish the prepared transactions (pg_prepared_xacts), or raise ledger.slots and restart the server.");
+          "Finish the prepared transactions (pg_prepared_xacts), or raise ledger.slots and restart the "
+          "server.");
 }
 
 // These need the effects lock exclusively.

@@ -24,8 +24,8 @@ void scan_all(Oid relation_id, Visit visit) {
 }
 
 bool is_ours(const InstallationRow &row) {
-    return row.system_identifier == static_cast<std::int64_t>(GetSystemIdentifier()) && row.database == MyDatabaseId &&
-           row.extension == storage().extension;
+    return row.system_identifier == static_cast<std::int64_t>(GetSystemIdentifier()) &&
+           row.database == MyDatabaseId && row.extension == storage().extension;
 }
 
 std::int64_t newest_txid() {
@@ -37,7 +37,8 @@ std::int64_t newest_txid() {
 }
 
 void fold_everything(Txid horizon) {
-    MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "ledger rebase", ALLOCSET_DEFAULT_SIZES);
+    MemoryContext scratch =
+        AllocSetContextCreate(CurrentMemoryContext, "ledger rebase", ALLOCSET_DEFAULT_SIZES);
     scan_all(storage().account, [&](HeapTuple tuple) {
         const AccountId account = row_of<AccountRow>(tuple)->id;
         MemoryContext caller = MemoryContextSwitchTo(scratch);
@@ -50,7 +51,8 @@ void fold_everything(Txid horizon) {
 
 void write_installation(std::int64_t base) {
     with_table(storage().installation, RowExclusiveLock, [&](Relation relation) {
-        scan_all(storage().installation, [&](HeapTuple tuple) { simple_heap_delete(relation, &tuple->t_self); });
+        scan_all(storage().installation,
+                 [&](HeapTuple tuple) { simple_heap_delete(relation, &tuple->t_self); });
         Datum values[InstallationColumn::count] = {
             Int64GetDatum(static_cast<std::int64_t>(GetSystemIdentifier())),
             ObjectIdGetDatum(MyDatabaseId),

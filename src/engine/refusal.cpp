@@ -31,8 +31,8 @@ Refusal refusal_with(Status status, Code subject, const char *message, const cha
 
 Words short_words(const Refusal &r, const char *name, const char *amount, const char *available) {
     if (r.account.is_stock)
-        return {psprintf("insufficient stock of \"%s\" for %s", name, amount), psprintf("Available: %s.", available),
-                "Add stock with ledger.add_stock(), or ask for less."};
+        return {psprintf("insufficient stock of \"%s\" for %s", name, amount),
+                psprintf("Available: %s.", available), "Add stock with ledger.add_stock(), or ask for less."};
     return {psprintf("insufficient balance in account \"%s\" for %s", name, amount),
             psprintf("Available: %s.", available),
             "Credit the account first, move less, or lower its floor with ledger.alter_account()."};
@@ -47,11 +47,13 @@ Words words_of(const Refusal &r) {
         case Status::insufficient_balance:
             return short_words(r, name, amount, available);
         case Status::balance_in_flight:
-            return {psprintf("the balance of account \"%s\" for %s depends on transactions in flight", name, amount),
+            return {psprintf("the balance of account \"%s\" for %s depends on transactions in flight", name,
+                             amount),
                     psprintf("Certain whatever becomes of them: %s.", available), "Try again in a moment."};
         case Status::ceiling_exceeded:
             return {psprintf("ceiling of account \"%s\" exceeded by %s", name, amount),
-                    psprintf("Room: %s.", available), "Move less, or raise the ceiling with ledger.alter_account()."};
+                    psprintf("Room: %s.", available),
+                    "Move less, or raise the ceiling with ledger.alter_account()."};
         case Status::account_not_open:
             if (r.state == AccountState::frozen)
                 return {psprintf("account \"%s\" is frozen", name), psprintf("%s was to be moved.", amount),
@@ -60,7 +62,8 @@ Words words_of(const Refusal &r) {
                     "A closed account cannot be used again; open another one."};
         case Status::invalid_amount:
             return {psprintf("one transaction moves too much through account \"%s\"", name),
-                    psprintf("%s more would pass the range of a balance, 9223372036854775807 minor units.", amount),
+                    psprintf("%s more would pass the range of a balance, 9223372036854775807 minor units.",
+                             amount),
                     "Split the work into several transactions."};
         default:
             return {condition(r.status).name, nullptr, nullptr};
@@ -88,13 +91,13 @@ Refusal null_argument(const char *what) {
 }
 
 Refusal unknown_account(Code code) {
-    return refusal_with(Status::unknown_account, code, psprintf("account \"%s\" does not exist", shown(code)), nullptr,
-                        "Open it with ledger.open_account().");
+    return refusal_with(Status::unknown_account, code, psprintf("account \"%s\" does not exist", shown(code)),
+                        nullptr, "Open it with ledger.open_account().");
 }
 
 Refusal unknown_stock(Code sku) {
-    return refusal_with(Status::unknown_account, sku, psprintf("stock \"%s\" does not exist", shown(sku)), nullptr,
-                        "Create it with ledger.create_stock().");
+    return refusal_with(Status::unknown_account, sku, psprintf("stock \"%s\" does not exist", shown(sku)),
+                        nullptr, "Create it with ledger.create_stock().");
 }
 
 Refusal same_account(Code code) {
@@ -103,20 +106,20 @@ Refusal same_account(Code code) {
                         "A transfer needs two accounts.");
 }
 
-Refusal asset_mismatch(Code source_code, const Account &source, Code destination_code, const Account &destination) {
-    return refusal_with(
-        Status::asset_mismatch, source_code,
-        psprintf("accounts \"%s\" and \"%s\" have different assets", shown(source_code), shown(destination_code)),
-        psprintf("The source is in %s, the destination in %s.", asset_code(source.asset),
-                 asset_code(destination.asset)),
-        "To exchange, make two transfers through accounts of both assets.");
+Refusal asset_mismatch(Code source_code, const Account &source, Code destination_code,
+                       const Account &destination) {
+    return refusal_with(Status::asset_mismatch, source_code,
+                        psprintf("accounts \"%s\" and \"%s\" have different assets", shown(source_code),
+                                 shown(destination_code)),
+                        psprintf("The source is in %s, the destination in %s.", asset_code(source.asset),
+                                 asset_code(destination.asset)),
+                        "To exchange, make two transfers through accounts of both assets.");
 }
 
 Refusal bad_amount(AmountError error, Numeric amount, int scale) {
     const Code text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(amount)));
-    const char *digits = text.size() <= kAmountShownMax
-                             ? text.data()
-                             : psprintf("%.*s...", kAmountShownMax, text.data());
+    const char *digits =
+        text.size() <= kAmountShownMax ? text.data() : psprintf("%.*s...", kAmountShownMax, text.data());
     switch (error) {
         case AmountError::too_many_decimals:
             return refusal_with(Status::invalid_amount, {},
@@ -124,14 +127,16 @@ Refusal bad_amount(AmountError error, Numeric amount, int scale) {
                                 psprintf("The asset has %d decimal places.", scale),
                                 "Round the amount yourself; the ledger never does.");
         case AmountError::out_of_range:
-            return refusal_with(Status::invalid_amount, {}, psprintf("amount %s is out of range", digits),
-                                psprintf("An amount has at most 9223372036854775807 minor units; the asset has %d "
-                                         "decimal places.",
-                                         scale),
-                                "Move less, or use an asset with fewer decimal places.");
+            return refusal_with(
+                Status::invalid_amount, {}, psprintf("amount %s is out of range", digits),
+                psprintf("An amount has at most 9223372036854775807 minor units; the asset has %d "
+                         "decimal places.",
+                         scale),
+                "Move less, or use an asset with fewer decimal places.");
         default:
-            return refusal_with(Status::invalid_amount, {}, psprintf("amount %s is not a finite number", digits),
-                                nullptr, "Give a positive amount.");
+            return refusal_with(Status::invalid_amount, {},
+                                psprintf("amount %s is not a finite number", digits), nullptr,
+                                "Give a positive amount.");
     }
 }
 

@@ -10,10 +10,10 @@ namespace ledger {
 
 struct Refusal {
     Status status;
-    Code subject;     // the account's code as the caller gave it, if the status is about one
+    Code subject;  // the account's code as the caller gave it, if the status is about one
     Account account;
-    Minor amount;     // that was asked for
-    Wide available;   // that the account could give (or take)
+    Minor amount;    // that was asked for
+    Wide available;  // that the account could give (or take)
     AccountState state;
     const char *message;  // where the status alone does not say what is wrong
     const char *detail;
@@ -25,7 +25,8 @@ Refusal null_argument(const char *what);
 Refusal unknown_account(Code code);
 Refusal unknown_stock(Code sku);
 Refusal same_account(Code code);
-Refusal asset_mismatch(Code source_code, const Account &source, Code destination_code, const Account &destination);
+Refusal asset_mismatch(Code source_code, const Account &source, Code destination_code,
+                       const Account &destination);
 Refusal bad_amount(AmountError error, Numeric amount, int scale);
 Refusal not_positive(const char *amount);
 Refusal bad_quantity(std::int64_t quantity);

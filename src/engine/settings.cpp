@@ -8,16 +8,18 @@ namespace ledger {
 void define_settings() {
     DefineCustomIntVariable("ledger.slots", "Accounts that shared memory has room for at a time.",
                             "A slot in use by a transaction is never evicted; each takes about 130 bytes.",
-                            &settings.slots, 131072, 16, 1 << 24, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("ledger.databases", "Databases with a ledger in use that shared memory has room for.",
-                            "Each takes about 64 kB.", &settings.databases, 16, 1, 1024, PGC_POSTMASTER, 0, nullptr,
-                            nullptr, nullptr);
-    DefineCustomIntVariable("ledger.node", "The node part of every id this server makes.",
-                            "Give servers whose transfers are ever merged different numbers.", &settings.node, 0, 0,
-                            kNodes - 1, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("ledger.fold_threshold", "Transfers past an account's horizon before the worker folds it.",
-                            nullptr, &settings.fold_threshold, 1000, 1, INT_MAX, PGC_SIGHUP, 0, nullptr, nullptr,
+                            &settings.slots, 131072, 16, 1 << 24, PGC_POSTMASTER, 0, nullptr, nullptr,
                             nullptr);
+    DefineCustomIntVariable("ledger.databases",
+                            "Databases with a ledger in use that shared memory has room for.",
+                            "Each takes about 64 kB.", &settings.databases, 16, 1, 1024, PGC_POSTMASTER, 0,
+                            nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("ledger.node", "The node part of every id this server makes.",
+                            "Give servers whose transfers are ever merged different numbers.", &settings.node,
+                            0, 0, kNodes - 1, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "ledger.fold_threshold", "Transfers past an account's horizon before the worker folds it.", nullptr,
+        &settings.fold_threshold, 1000, 1, INT_MAX, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("ledger.fold_interval", "Pause between two passes of the folding worker.",
                             "At most two seconds, so that the worker is gone before DROP DATABASE gives up.",
                             &settings.fold_interval_ms, 1000, 10, 2000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,

@@ -90,8 +90,8 @@ bool evict(Slot *slot) {
     const std::uint32_t hash = hash_key(key);
     LWLock *lock = partition_lock(partition_of(hash));
     LWLockAcquire(lock, LW_EXCLUSIVE);
-    const bool idle = pg_atomic_read_u32(&slot->state) == kReady && slot->key == key && find(key, hash) == slot &&
-                      pg_atomic_read_u32(&slot->users) == 0;
+    const bool idle = pg_atomic_read_u32(&slot->state) == kReady && slot->key == key &&
+                      find(key, hash) == slot && pg_atomic_read_u32(&slot->users) == 0;
     if (idle) {
         unlink(slot, hash);
         pg_atomic_write_u32(&slot->state, kClaimed);
@@ -225,9 +225,10 @@ Slot *pin_slot(const SlotKey &key) {
         }
         slot = claim();
         if (!slot)
-            raise(Status::out_of_slots, "every slot for an account in shared memory is in use",
-                  psprintf("All %d slots are held by transactions that are open or prepared.", settings.slots),
-                  "Use fewer accounts in one transaction, or raise ledger.slots and restart the server.");
+            raise(
+                Status::out_of_slots, "every slot for an account in shared memory is in use",
+                psprintf("All %d slots are held by transactions that are open or prepared.", settings.slots),
+                "Use fewer accounts in one transaction, or raise ledger.slots and restart the server.");
         if (!begin_load(slot, key, hash)) {
             release(slot);
             continue;
@@ -294,12 +295,13 @@ bool view_slot(std::int32_t index, Oid database, Oid extension, SlotView &view) 
     const SlotKey key = slot->key;
     LWLock *lock = partition_lock(partition_of(hash_key(key)));
     LWLockAcquire(lock, LW_SHARED);
-    const bool mine = pg_atomic_read_u32(&slot->state) == kReady && slot->key == key && key.extension == extension;
+    const bool mine =
+        pg_atomic_read_u32(&slot->state) == kReady && slot->key == key && key.extension == extension;
     if (mine && slot->effects >= 0) resolve_effects(slot);
     if (mine)
         with_slot(slot, [&] {
-            view = {key.account, slot->bounds,  static_cast<int>(pg_atomic_read_u32(&slot->users)),
-                    slot->tail,  slot->version, slot->effects >= 0,
+            view = {key.account,       slot->bounds,  static_cast<int>(pg_atomic_read_u32(&slot->users)),
+                    slot->tail,        slot->version, slot->effects >= 0,
                     slot->fold_horizon};
         });
     LWLockRelease(lock);

@@ -38,8 +38,9 @@ struct Slot {
     std::int64_t tail;     // transfers past the folded horizon, roughly
     std::int64_t version;  // counts uses, for check_invariants
 
-    std::int32_t effects;  // chain of prepared transactions' effects (prepared.hpp), under their lock; -1: none
-    Txid fold_horizon;     // where the worker last folded up to; the worker's own
+    std::int32_t
+        effects;        // chain of prepared transactions' effects (prepared.hpp), under their lock; -1: none
+    Txid fold_horizon;  // where the worker last folded up to; the worker's own
 };
 
 // What a first use reads from the tables (load.cpp).

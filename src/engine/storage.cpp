@@ -22,18 +22,21 @@ Oid relation_named(Oid schema, const char *name) {
 // A table with another number of columns than this library maps belongs to another version.
 Oid table_named(Oid schema, const char *name, int column_count) {
     const Oid relation = relation_named(schema, name);
-    const int columns =
-        with_table(relation, AccessShareLock, [](Relation table) { return RelationGetNumberOfAttributes(table); });
+    const int columns = with_table(relation, AccessShareLock,
+                                   [](Relation table) { return RelationGetNumberOfAttributes(table); });
     if (columns != column_count)
-        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                errmsg("table \"ledger_data.%s\" has %d columns, this library knows %d", name, columns, column_count),
-                errhint("Run ALTER EXTENSION ledger UPDATE, or restart the server with the matching library."));
+        ereport(
+            ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+            errmsg("table \"ledger_data.%s\" has %d columns, this library knows %d", name, columns,
+                   column_count),
+            errhint("Run ALTER EXTENSION ledger UPDATE, or restart the server with the matching library."));
     return relation;
 }
 
 void forget(Datum, Oid relation) {
     ++invalidations;
-    if (relation == InvalidOid || relation == cached.transfer || relation == cached.account) cache_valid = false;
+    if (relation == InvalidOid || relation == cached.transfer || relation == cached.account)
+        cache_valid = false;
 }
 
 Storage look_up() {

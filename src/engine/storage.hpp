@@ -47,7 +47,16 @@ struct TransferRow {
 };
 struct TransferColumn {
     enum : AttrNumber {
-        id = 1, debit_account, credit_account, amount, ref, txid, created_at, kind, metadata, count = metadata
+        id = 1,
+        debit_account,
+        credit_account,
+        amount,
+        ref,
+        txid,
+        created_at,
+        kind,
+        metadata,
+        count = metadata
     };
 };
 

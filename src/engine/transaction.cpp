@@ -52,8 +52,8 @@ AccountUse **find(AccountId account) {
 void make_room() {
     if (2 * (mine.count + 1) <= mine.room) return;
     const std::uint32_t room = mine.room ? 2 * mine.room : 16;
-    mine.table = static_cast<AccountUse **>(
-        MemoryContextAllocExtended(TopTransactionContext, room * sizeof(AccountUse *), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
+    mine.table = static_cast<AccountUse **>(MemoryContextAllocExtended(
+        TopTransactionContext, room * sizeof(AccountUse *), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
     mine.room = room;
     for (AccountUse *use = mine.first; use; use = use->next) *find(use->id) = use;
 }
@@ -182,9 +182,11 @@ void before_prepare() {
     int moving = 0;
     for (AccountUse *use = mine.first; use; use = use->next) {
         if (use->limits_changed)
-            ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                    errmsg("cannot prepare a transaction that has changed the limits or state of a ledger account"),
-                    errhint("Change accounts in a transaction of their own."));
+            ereport(
+                ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                errmsg(
+                    "cannot prepare a transaction that has changed the limits or state of a ledger account"),
+                errhint("Change accounts in a transaction of their own."));
         if (moved(*use)) ++moving;
     }
     if (moving == 0) return;

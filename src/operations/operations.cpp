@@ -30,7 +30,8 @@ LaneTotals sum_lanes(const Database &database) {
 std::int64_t longest_tail(const Database &database) {
     std::int64_t longest = 0;
     for (std::int32_t i = 0; i < settings.slots; ++i)
-        if (SlotView view; view_slot(i, database.database, database.extension, view)) longest = Max(longest, view.tail);
+        if (SlotView view; view_slot(i, database.database, database.extension, view))
+            longest = Max(longest, view.tail);
     return longest;
 }
 
@@ -68,7 +69,8 @@ LEDGER_FUNCTION(ledger_slots) {
 
 LEDGER_FUNCTION(ledger_stat) {
     TupleDesc shape;
-    if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE) elog(ERROR, "return type must be a row");
+    if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "return type must be a row");
     constexpr int kColumns = 11;
     Datum values[kColumns] = {};
     bool nulls[kColumns];

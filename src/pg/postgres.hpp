@@ -65,8 +65,8 @@ extern "C" {
 #include "pg/compat.hpp"
 
 // Defines the C entry point of a SQL function.
-#define LEDGER_FUNCTION(name)                 \
-    extern "C" {                              \
-    PG_FUNCTION_INFO_V1(name);                \
-    }                                         \
+#define LEDGER_FUNCTION(name)  \
+    extern "C" {               \
+    PG_FUNCTION_INFO_V1(name); \
+    }                          \
     extern "C" PGDLLEXPORT Datum name(PG_FUNCTION_ARGS)

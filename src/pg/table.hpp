@@ -38,7 +38,8 @@ auto with_table(Oid relation_id, LOCKMODE lock, Work work) {
 // Calls visit(HeapTuple) for each row the keys match in the index, until it
 // returns false. The tuple is valid during that call.
 template <typename Visit>
-void scan_index(Relation table, Oid index_id, Snapshot snapshot, ScanKeyData *keys, int key_count, Visit visit) {
+void scan_index(Relation table, Oid index_id, Snapshot snapshot, ScanKeyData *keys, int key_count,
+                Visit visit) {
     Relation index = index_open(index_id, AccessShareLock);
     SysScanDesc scan = systable_beginscan_ordered(table, index, snapshot, key_count, keys);
     while (HeapTuple tuple = systable_getnext_ordered(scan, ForwardScanDirection)) {

@@ -64,8 +64,10 @@ Datum bring(Database &database, Code sku, const Account &from, std::int64_t quan
     Refusal refusal;
     if (!take(database, order, sku, sku, refusal)) {
         if (refusal.status == Status::insufficient_balance) {
-            refusal.message = psprintf("%lld pieces of \"%s\" cannot be restored", static_cast<long long>(quantity), shown(sku));
-            refusal.detail = psprintf("Sold and not restored yet: %s.", with_asset(refusal.available, order.source));
+            refusal.message = psprintf("%lld pieces of \"%s\" cannot be restored",
+                                       static_cast<long long>(quantity), shown(sku));
+            refusal.detail =
+                psprintf("Sold and not restored yet: %s.", with_asset(refusal.available, order.source));
             refusal.hint = "To bring in goods that were never sold, use ledger.add_stock().";
         }
         raise_refusal(refusal);
@@ -105,7 +107,8 @@ LEDGER_FUNCTION(ledger_deduct_stocks) {
     const Elements skus = array_argument(fcinfo, 0, "skus", TEXTOID);
     const Elements quantities = array_argument(fcinfo, 1, "quantities", INT8OID);
     if (skus.count != quantities.count)
-        ereport(ERROR, errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR), errmsg("the arrays of a cart differ in length"),
+        ereport(ERROR, errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+                errmsg("the arrays of a cart differ in length"),
                 errdetail("There are %d SKUs and %d quantities.", skus.count, quantities.count),
                 errhint("Give every SKU one quantity."));
     InitMaterializedSRF(fcinfo, 0);
@@ -114,7 +117,8 @@ LEDGER_FUNCTION(ledger_deduct_stocks) {
     auto *orders = static_cast<Order *>(palloc(Max(skus.count, 1) * sizeof(Order)));
     for (int i = 0; i < skus.count; ++i) {
         CHECK_FOR_INTERRUPTS();
-        if (skus.nulls[i] || quantities.nulls[i]) raise_refusal(null_argument(skus.nulls[i] ? "sku" : "quantity"), i + 1);
+        if (skus.nulls[i] || quantities.nulls[i])
+            raise_refusal(null_argument(skus.nulls[i] ? "sku" : "quantity"), i + 1);
         const Code sku = code_of(DatumGetTextPP(skus.values[i]));
         orders[i] = deduction(sku, DatumGetInt64(quantities.values[i]), i + 1);
         Refusal refusal;

@@ -20,7 +20,8 @@ Batch batch_of(FunctionCallInfo fcinfo) {
     };
     batch.count = batch.sources.count;
     if (batch.destinations.count != batch.count || batch.amounts.count != batch.count)
-        ereport(ERROR, errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR), errmsg("the arrays of a batch differ in length"),
+        ereport(ERROR, errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+                errmsg("the arrays of a batch differ in length"),
                 errdetail("There are %d sources, %d destinations and %d amounts.", batch.sources.count,
                           batch.destinations.count, batch.amounts.count),
                 errhint("Give every transfer one element in each array."));
@@ -68,7 +69,8 @@ LEDGER_FUNCTION(ledger_transfer_batch) {
     auto *orders = static_cast<Order *>(
         MemoryContextAllocHuge(CurrentMemoryContext, Max(batch.count, 1) * sizeof(Order)));
     int taken = 0;
-    MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "ledger batch", ALLOCSET_DEFAULT_SIZES);
+    MemoryContext scratch =
+        AllocSetContextCreate(CurrentMemoryContext, "ledger batch", ALLOCSET_DEFAULT_SIZES);
     for (int i = 0; i < batch.count; ++i) {
         CHECK_FOR_INTERRUPTS();
         MemoryContext caller = MemoryContextSwitchTo(scratch);

@@ -57,13 +57,15 @@ LEDGER_FUNCTION(ledger_transfer_up_to) {
         CHECK_FOR_INTERRUPTS();
         taken = take(database, order, source, destination, refusal);
         const bool less_now = refusal.status == Status::insufficient_balance ||
-                              refusal.status == Status::ceiling_exceeded || refusal.status == Status::balance_in_flight;
+                              refusal.status == Status::ceiling_exceeded ||
+                              refusal.status == Status::balance_in_flight;
         if (!taken && !less_now) raise_refusal(refusal);
     }
     if (taken) append(&order, 1);
 
     TupleDesc shape;
-    if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE) elog(ERROR, "return type must be a row");
+    if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "return type must be a row");
     Datum values[] = {Int64GetDatum(static_cast<std::int64_t>(order.id)),
                       NumericGetDatum(numeric_from_minor(taken ? order.amount : 0, order.source.scale))};
     bool nulls[] = {!taken, false};

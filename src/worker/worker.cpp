@@ -37,7 +37,8 @@ bool may_ask(Database &database) {
     std::uint64_t asked = pg_atomic_read_u64(&database.worker_started_at);
     const TimestampTz now = GetCurrentTimestamp();
     if (!TimestampDifferenceExceeds(static_cast<TimestampTz>(asked), now, kStartMsMax)) return false;
-    return pg_atomic_compare_exchange_u64(&database.worker_started_at, &asked, static_cast<std::uint64_t>(now));
+    return pg_atomic_compare_exchange_u64(&database.worker_started_at, &asked,
+                                          static_cast<std::uint64_t>(now));
 }
 
 void start_worker(Database &database) {
@@ -67,8 +68,8 @@ void find_long_tails(const Database &database, Txid horizon, LongTails &found) {
     found.count = 0;
     for (std::int32_t i = 0; i < settings.slots && found.count < kAccountsAtOnce; ++i) {
         SlotView view;
-        if (view_slot(i, database.database, database.extension, view) && view.tail >= settings.fold_threshold &&
-            view.fold_horizon < horizon)
+        if (view_slot(i, database.database, database.extension, view) &&
+            view.tail >= settings.fold_threshold && view.fold_horizon < horizon)
             found.accounts[found.count++] = view.account;
     }
 }
@@ -129,8 +130,8 @@ void unregister_self(int, Datum database) {
 
 void rest() {
     pgstat_report_activity(STATE_IDLE, nullptr);
-    const int events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, settings.fold_interval_ms,
-                                 PG_WAIT_EXTENSION);
+    const int events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+                                 settings.fold_interval_ms, PG_WAIT_EXTENSION);
     if (events & WL_LATCH_SET) ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
     if (ConfigReloadPending) {
