@@ -14,9 +14,10 @@ OBJS = $(SOURCES:.cpp=.o)
 CLIENTS = $(patsubst client/%.cpp,build/%,$(wildcard client/*.cpp))
 
 REGRESS = setup account transfer batch limits stock reads guard access hostile
-REGRESS_OPTS = --inputdir=test --load-extension=ledger
-ISOLATION = escrow limits prepared reversal fold first_use
-ISOLATION_OPTS = --inputdir=test --load-extension=ledger
+# Outputs go to build/: pg_regress would take sql/account.sql for a test of that name.
+REGRESS_OPTS = --inputdir=test --outputdir=build/regress --encoding=UTF8 --load-extension=ledger
+ISOLATION = escrow limits_in_flight prepared reversal fold first_use
+ISOLATION_OPTS = --inputdir=test --outputdir=build/isolation --load-extension=ledger
 
 EXTRA_CLEAN = build $(DATA_built)
 
@@ -30,6 +31,10 @@ PG_CXXFLAGS = $(CXX_STANDARD) -Wall -Wextra -Werror -Wno-register -fno-exception
 override with_llvm = no
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+
+installcheck: | build
+build:
+	@mkdir -p $@
 
 all: clients
 
@@ -74,7 +79,7 @@ regress:
 
 isolation:
 	@mkdir -p build
-	$(PG_ISOLATION_REGRESS) $(TEMP_INSTANCE) $(ISOLATION_OPTS) --outputdir=build/isolation $(ISOLATION)
+	$(PG_ISOLATION_REGRESS) $(TEMP_INSTANCE) $(ISOLATION_OPTS) $(ISOLATION)
 
 tap: clients build/torture
 	rm -rf build/tap && mkdir -p build/tap

@@ -1,0 +1,141 @@
+// libpq in RAII: connections and results that release themselves, and errors
+// as exceptions that carry their SQLSTATE.
+#pragma once
+
+#include <libpq-fe.h>
+
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace pq {
+
+class Error : public std::runtime_error {
+  public:
+    Error(const std::string &message, std::string sqlstate)
+        : std::runtime_error(message), sqlstate_(std::move(sqlstate)) {}
+
+    const std::string &sqlstate() const { return sqlstate_; }
+
+  private:
+    std::string sqlstate_;
+};
+
+class Result {
+  public:
+    explicit Result(PGresult *raw) : raw_(raw, &PQclear) {}
+
+    bool ok() const {
+        const ExecStatusType status = PQresultStatus(raw_.get());
+        return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+    }
+
+    std::string sqlstate() const {
+        const char *state = PQresultErrorField(raw_.get(), PG_DIAG_SQLSTATE);
+        return state ? state : "";
+    }
+
+    // Throws the server's complaint if it is one.
+    const Result &require() const {
+        if (!ok()) throw Error(PQresultErrorMessage(raw_.get()), sqlstate());
+        return *this;
+    }
+
+    int rows() const { return PQntuples(raw_.get()); }
+    long affected() const { return std::atol(PQcmdTuples(raw_.get())); }
+    std::string text(int row, int column) const { return PQgetvalue(raw_.get(), row, column); }
+    long number(int row, int column) const { return std::stol(text(row, column)); }
+
+  private:
+    std::unique_ptr<PGresult, decltype(&PQclear)> raw_;
+};
+
+// A text[] (or any other array) parameter.
+inline std::string array(const std::vector<std::string> &elements) {
+    std::string literal = "{";
+    for (const std::string &element : elements) {
+        if (literal.size() > 1) literal += ',';
+        literal += '"';
+        for (const char c : element) {
+            if (c == '"' || c == '\\') literal += '\\';
+            literal += c;
+        }
+        literal += '"';
+    }
+    return literal + '}';
+}
+
+class Connection {
+  public:
+    using Params = std::vector<std::string>;
+
+    // conninfo may be empty: then the PG* environment says where to go.
+    Connection(const std::string &conninfo, const char *application) : raw_(nullptr, &PQfinish) {
+        const char *keywords[] = {"fallback_application_name", "dbname", nullptr};
+        const char *values[] = {application, conninfo.c_str(), nullptr};
+        raw_.reset(PQconnectdbParams(keywords, values, 1));
+        if (!alive()) throw Error(PQerrorMessage(raw_.get()), "08001");
+        PQsetNoticeProcessor(raw_.get(), [](void *, const char *) {}, nullptr);
+    }
+
+    bool alive() const { return PQstatus(raw_.get()) == CONNECTION_OK; }
+    int socket() const { return PQsocket(raw_.get()); }
+    int backend_pid() const { return PQbackendPID(raw_.get()); }
+
+    Result exec(const std::string &sql, const Params &params = {}) {
+        const auto values = pointers(params);
+        Result result(PQexecParams(raw_.get(), sql.c_str(), static_cast<int>(values.size()), nullptr,
+                                   values.data(), nullptr, nullptr, 0));
+        result.require();
+        return result;
+    }
+
+    void prepare(const char *name, const char *sql) {
+        Result(PQprepare(raw_.get(), name, sql, 0, nullptr)).require();
+    }
+
+    // Sends without waiting for the answer; false where the connection is gone.
+    // The socket stays in blocking mode: a request is far smaller than its buffer.
+    bool send_prepared(const char *name, const Params &params) {
+        answer_.reset();
+        const auto values = pointers(params);
+        return PQsendQueryPrepared(raw_.get(), name, static_cast<int>(values.size()), values.data(), nullptr,
+                                   nullptr, 0) == 1;
+    }
+
+    // Takes in what the socket has; true once the request is over. That is
+    // ReadyForQuery, not the result: the server commits only after it has sent
+    // the result, so a result alone proves nothing if the connection breaks.
+    bool finished() {
+        PQconsumeInput(raw_.get());
+        while (!PQisBusy(raw_.get())) {
+            PGresult *next = PQgetResult(raw_.get());
+            if (next == nullptr) return true;
+            Result result(next);
+            if (!answer_ || !result.ok()) answer_ = std::move(result);
+        }
+        return false;
+    }
+
+    // The answer of the finished request; none where the connection broke.
+    std::optional<Result> take_answer() {
+        if (!alive()) answer_.reset();
+        return std::exchange(answer_, std::nullopt);
+    }
+
+  private:
+    static std::vector<const char *> pointers(const Params &params) {
+        std::vector<const char *> values;
+        for (const std::string &param : params) values.push_back(param.c_str());
+        return values;
+    }
+
+    std::unique_ptr<PGconn, decltype(&PQfinish)> raw_;
+    std::optional<Result> answer_;
+};
+
+}  // namespace pq
