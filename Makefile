@@ -8,9 +8,9 @@ MODULE_big = ledger
 SQL_PARTS = $(addprefix sql/,schema.sql tables.sql account.sql transfer.sql balance.sql stock.sql operations.sql access.sql)
 DATA_built = sql/ledger--0.1.sql
 CORE = src/core/amount.o src/core/escrow.o
-SOURCES = $(sort $(wildcard src/*.cpp src/*/*.cpp))
-HEADERS = $(wildcard src/*/*.hpp)
-OBJS = $(SOURCES:.cpp=.o)
+sources = $(sort $(wildcard src/*.cpp src/*/*.cpp))
+headers = $(wildcard src/*/*.hpp)
+OBJS = $(sources:.cpp=.o)
 CLIENTS = $(patsubst client/%.cpp,build/%,$(wildcard client/*.cpp))
 
 REGRESS = setup account transfer batch limits stock reads guard access hostile
@@ -38,7 +38,7 @@ build:
 
 all: clients
 
-$(OBJS): $(HEADERS) Makefile
+$(OBJS): $(headers) Makefile
 
 # The script in one piece, each part under its name.
 sql/ledger--0.1.sql: $(SQL_PARTS) Makefile
@@ -89,12 +89,12 @@ tap: clients build/torture
 
 # --- quality -------------------------------------------------------------
 
-all_formatted = $(SOURCES) $(HEADERS) $(wildcard client/*.cpp client/*.hpp test/unit/*.cpp test/torture/*.cpp)
+all_formatted = $(sources) $(headers) $(wildcard client/*.cpp client/*.hpp test/unit/*.cpp test/torture/*.cpp)
 tidy_flags = $(CXX_STANDARD) $(PG_CPPFLAGS) -D_GNU_SOURCE -fno-exceptions
 
 lint: all
 	clang-format --dry-run --Werror $(all_formatted)
-	for file in $(SOURCES); do clang-tidy --quiet $$file -- $(tidy_flags) 2>/dev/null || exit 1; done
+	for file in $(sources); do clang-tidy --quiet $$file -- $(tidy_flags) 2>/dev/null || exit 1; done
 	cppcheck --quiet --std=c++20 --language=c++ --enable=warning,performance,portability --inline-suppr \
 		--suppress=missingInclude --error-exitcode=1 -Isrc -DPGDLLEXPORT= -DPG_VERSION_NUM=150000 \
 		'-DLEDGER_FUNCTION(x)=Datum x(FunctionCallInfo fcinfo)' src client

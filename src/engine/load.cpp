@@ -98,11 +98,11 @@ Folded read_folded(Snapshot snapshot, AccountId account) {
     });
 }
 
-LoadedAccount load_account(Slot *slot) {
+void load_account(Slot *slot) {
     const AccountId account = slot->key.account;
     // Folded row first, tail after: whatever is folded meanwhile, the tail from
     // that row's horizon on completes it.
-    return with_latest_snapshot([&](Snapshot snapshot) {
+    with_latest_snapshot([&](Snapshot snapshot) {
         const Limits limits = read_limits(snapshot, account);
         const Folded folded = read_folded(snapshot, account);
         Wide balance = numeric_difference(folded.credits, folded.debits);
@@ -117,13 +117,20 @@ LoadedAccount load_account(Slot *slot) {
         Wide low = balance;
         Wide high = balance;
         for (int i = 0; i < in_flight.count; ++i) {
-            const Minor net = checked(in_flight.entries[i].net, account);
-            const Share share = {net, Max(-net, Minor{0}), Max(net, Minor{0})};
-            low -= share.low_taken;
-            high += share.high_taken;
-            add_effect(slot, in_flight.entries[i].txid, share);
+            low += Min(in_flight.entries[i].net, Wide{0});
+            high += Max(in_flight.entries[i].net, Wide{0});
         }
-        return LoadedAccount{{checked(low, account), checked(high, account)}, limits, tail};
+        const Bounds bounds = {checked(low, account), checked(high, account)};
+        with_slot(slot, [&] {
+            slot->bounds = bounds;
+            slot->limits = limits;
+            slot->tail = tail;
+        });
+        // Only now: an effect may be resolved as soon as it is there.
+        for (int i = 0; i < in_flight.count; ++i) {
+            const Minor net = checked(in_flight.entries[i].net, account);
+            add_effect(slot, in_flight.entries[i].txid, {net, Max(-net, Minor{0}), Max(net, Minor{0})});
+        }
     });
 }
 

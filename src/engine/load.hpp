@@ -38,9 +38,9 @@ struct Folded {
 };
 Folded read_folded(Snapshot snapshot, AccountId account);
 
-// What the tables say of an account with no user in this server's shared
-// memory. Transactions in progress can then only be prepared ones from before
-// the last start; their effects are registered with the slot.
-LoadedAccount load_account(Slot *slot);
+// Fills a slot that nobody uses yet with what the tables say of its account.
+// Transactions in progress can then only be prepared ones from before the last
+// start; their effects are registered with the slot.
+void load_account(Slot *slot);
 
 }  // namespace ledger

@@ -102,7 +102,7 @@ bool take(Database &database, Order &order, Code source_code, Code destination_c
         return refuse(status, destination_code, order.destination, in.state, in.left);
     }
     if (order.id == TransferId{0}) order.id = next_id(database);
-    count_transfer();
+    count_transfer(database);
     fold_when_long(database, *source.slot, *destination.slot);
     return true;
 }

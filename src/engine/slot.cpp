@@ -142,16 +142,11 @@ bool begin_load(Slot *slot, const SlotKey &key, std::uint32_t hash) {
 }
 
 void load(Slot *slot) {
-    const LoadedAccount account = load_account(slot);
-    const int partition = partition_of(hash_key(slot->key));
-    // Never one that an earlier load of this account may have reached.
+    load_account(slot);
+    // Never a version that an earlier load of this account may have reached.
     const std::int64_t version = static_cast<std::int64_t>(pg_atomic_add_fetch_u64(&table->loads, 1)) << 32;
-    with_slot(slot, [&] {
-        slot->bounds = account.bounds;
-        slot->limits = account.limits;
-        slot->tail = account.tail;
-        slot->version = version;
-    });
+    with_slot(slot, [&] { slot->version = version; });
+    const int partition = partition_of(hash_key(slot->key));
     LWLockAcquire(partition_lock(partition), LW_EXCLUSIVE);
     pg_atomic_write_u32(&slot->state, kReady);
     loading = nullptr;

@@ -43,13 +43,6 @@ struct Slot {
     Txid fold_horizon;  // where the worker last folded up to; the worker's own
 };
 
-// What a first use reads from the tables (load.cpp).
-struct LoadedAccount {
-    Bounds bounds;
-    Limits limits;
-    std::int64_t tail;
-};
-
 Size slots_shmem_size();
 void slots_shmem_init();
 

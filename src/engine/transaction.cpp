@@ -90,6 +90,11 @@ void save(AccountUse &use) {
     level.first = saved;
 }
 
+Lane &lane_of(Database &database) {
+    if (!mine.lane) mine.lane = &claim_lane(database, mine.lane_number);
+    return *mine.lane;
+}
+
 // What others must respect while a change is in flight.
 Limits stricter(const Limits &a, const Limits &b) {
     return {Max(a.floor, b.floor), Min(a.ceiling, b.ceiling), Max(a.state, b.state)};
@@ -324,15 +329,15 @@ LimitChange change_limits(AccountUse &use, const Limits &wanted) {
 }
 
 TransferId next_id(Database &database) {
-    if (!mine.lane) mine.lane = &claim_lane(database, mine.lane_number);
+    Lane &lane = lane_of(database);
     // 2025-01-01 as PostgreSQL counts microseconds, from 2000-01-01: 9132 days.
     constexpr TimestampTz kEpoch = TimestampTz{9132} * USECS_PER_DAY;
-    mine.lane->last = next_tick(mine.lane->last, (GetCurrentTimestamp() - kEpoch) / 1000);
-    return TransferId{make_id(mine.lane->last, settings.node, mine.lane_number)};
+    lane.last = next_tick(lane.last, (GetCurrentTimestamp() - kEpoch) / 1000);
+    return TransferId{make_id(lane.last, settings.node, mine.lane_number)};
 }
 
-void count_transfer() {
-    ++mine.lane->transfers;
+void count_transfer(Database &database) {
+    ++lane_of(database).transfers;
 }
 
 void register_transaction_callbacks() {

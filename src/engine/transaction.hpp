@@ -57,7 +57,7 @@ LimitChange change_limits(AccountUse &use, const Limits &wanted);
 TransferId next_id(Database &database);
 
 // Counts a transfer made, in the lane.
-void count_transfer();
+void count_transfer(Database &database);
 
 void register_transaction_callbacks();
 

@@ -15,10 +15,15 @@ Numeric numeric_from_minor(Minor value, int scale) {
     return int64_div_fast_to_numeric(value, scale);
 }
 
-Minor numeric_difference(Numeric minuend, Numeric subtrahend) {
+Wide numeric_difference(Numeric minuend, Numeric subtrahend) {
     const Datum difference =
         DirectFunctionCall2(numeric_sub, NumericGetDatum(minuend), NumericGetDatum(subtrahend));
-    return DatumGetInt64(DirectFunctionCall1(numeric_int8, difference));
+    const char *digits = DatumGetCString(DirectFunctionCall1(numeric_out, difference));
+    const bool negative = *digits == '-';
+    Wide magnitude = 0;
+    for (digits += negative; *digits >= '0' && *digits <= '9'; ++digits)
+        magnitude = magnitude * 10 + (*digits - '0');
+    return negative ? -magnitude : magnitude;
 }
 
 Numeric numeric_sum(Numeric left, Numeric right) {

@@ -11,8 +11,8 @@ namespace ledger {
 Numeric numeric_from_wide(Wide value);
 Numeric numeric_from_minor(Minor value, int scale);
 
-// minuend - subtrahend, both integers; ERROR 22003 if that is not a Minor.
-Minor numeric_difference(Numeric minuend, Numeric subtrahend);
+// minuend - subtrahend, both integers of at most 37 digits.
+Wide numeric_difference(Numeric minuend, Numeric subtrahend);
 
 Numeric numeric_sum(Numeric left, Numeric right);
 

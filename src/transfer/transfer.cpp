@@ -79,6 +79,8 @@ LEDGER_FUNCTION(ledger_post_reversal) {
     order.source = account_by_id(AccountId{bigint_argument(fcinfo, 1, "source")});
     order.destination = account_by_id(AccountId{bigint_argument(fcinfo, 2, "destination")});
     order.amount = bigint_argument(fcinfo, 3, "amount");
+    if (order.amount <= 0)
+        raise_refusal(not_positive(psprintf("%lld", static_cast<long long>(order.amount))));
     order.kind = Kind::reversal;
     order.ref = bigint_argument(fcinfo, 4, "ref");
     order.metadata = metadata_argument(fcinfo, 5);

@@ -45,3 +45,10 @@ END
 $$;
 SELECT posted FROM ledger.balance('h:b');
 SELECT * FROM ledger.check_invariants();
+-- A movement given its own id in a transaction that has no lane yet.
+SELECT helper.outcome(format($$SELECT ledger_data.post_reversal(5, %s, %s, -1, 1, NULL)$$,
+    ledger_data.account_id('h:a'), ledger_data.account_id('h:b')));
+BEGIN;
+SELECT ledger_data.post_reversal(5, ledger_data.account_id('h:a'), ledger_data.account_id('h:b'), 1, 1, NULL);
+ROLLBACK;
+SELECT * FROM ledger.check_invariants();
