@@ -16,8 +16,9 @@ enum class Txid : std::int64_t {};
 // An amount or balance in minor units of its asset (cents at scale 2).
 using Minor = std::int64_t;
 
-// Sums of two or three Minors never overflow this.
-__extension__ typedef __int128 Wide;
+// Sums of very many Minors do not overflow this. Aligned like a Minor, because
+// palloc aligns to 8 bytes and a plain __int128 wants 16.
+__extension__ typedef __int128 Wide __attribute__((aligned(8)));
 
 // Every balance lies within [-kBalanceMax, kBalanceMax]; as limits the two ends mean "unbounded".
 inline constexpr Minor kBalanceMax = INT64_MAX;

@@ -14,6 +14,7 @@ struct InFlight {
         Txid txid;
         Wide net;
     };
+    static_assert(alignof(Entry) <= MAXIMUM_ALIGNOF, "palloc would not align it");
     Entry *entries;
     int count;
     int room;
