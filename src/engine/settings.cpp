@@ -7,12 +7,12 @@ namespace ledger {
 
 void define_settings() {
     DefineCustomIntVariable("ledger.slots", "Accounts that shared memory has room for at a time.",
-                            "A slot in use by a transaction is never evicted; each takes about 130 bytes.",
+                            "A slot in use by a transaction is never evicted; each takes about 116 bytes.",
                             &settings.slots, 131072, 16, 1 << 24, PGC_POSTMASTER, 0, nullptr, nullptr,
                             nullptr);
     DefineCustomIntVariable("ledger.databases",
                             "Databases with a ledger in use that shared memory has room for.",
-                            "Each takes about 64 kB.", &settings.databases, 16, 1, 1024, PGC_POSTMASTER, 0,
+                            "Each takes about 66 kB.", &settings.databases, 16, 1, 1024, PGC_POSTMASTER, 0,
                             nullptr, nullptr, nullptr);
     DefineCustomIntVariable("ledger.node", "The node part of every id this server makes.",
                             "Give servers whose transfers are ever merged different numbers.", &settings.node,

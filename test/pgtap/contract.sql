@@ -1,0 +1,108 @@
+-- The contract of schema ledger: what is there, of what shape, and who may use it.
+SET client_min_messages = warning;
+BEGIN;
+SELECT * FROM no_plan();
+
+-- name, arguments, result, volatility, security definer
+CREATE TEMPORARY TABLE contract (name text, arguments text[], result text, volatility text, definer boolean);
+INSERT INTO contract VALUES
+    ('create_asset', '{text,integer,text}', 'void', 'volatile', true),
+    ('open_account', '{text,text,numeric,numeric,jsonb}', 'bigint', 'volatile', true),
+    ('alter_account', '{text,numeric,numeric,jsonb}', 'void', 'volatile', false),
+    ('freeze_account', '{text}', 'void', 'volatile', false),
+    ('unfreeze_account', '{text}', 'void', 'volatile', false),
+    ('close_account', '{text}', 'void', 'volatile', false),
+    ('transfer', '{text,text,numeric,jsonb}', 'bigint', 'volatile', false),
+    ('try_transfer', '{text,text,numeric,jsonb}', 'bigint', 'volatile', false),
+    ('transfer_batch', '{text[],text[],numeric[],boolean}', 'setof record', 'volatile', false),
+    ('transfer_up_to', '{text,text,numeric,jsonb}', 'record', 'volatile', false),
+    ('reverse_transfer', '{bigint,text}', 'bigint', 'volatile', true),
+    ('balance', '{text}', 'record', 'stable', true),
+    ('balance_at', '{text,timestamp with time zone}', 'numeric', 'stable', true),
+    ('statement', '{text,timestamp with time zone,timestamp with time zone}', 'setof record', 'stable', true),
+    ('create_stock', '{text,bigint,jsonb}', 'bigint', 'volatile', true),
+    ('add_stock', '{text,bigint}', 'bigint', 'volatile', false),
+    ('restore_stock', '{text,bigint}', 'bigint', 'volatile', false),
+    ('deduct_stock', '{text,bigint,jsonb}', 'bigint', 'volatile', false),
+    ('try_deduct_stock', '{text,bigint,jsonb}', 'bigint', 'volatile', false),
+    ('deduct_stocks', '{text[],bigint[]}', 'setof record', 'volatile', false),
+    ('fold', '{integer}', 'bigint', 'volatile', true),
+    ('check_invariants', '{}', 'setof record', 'volatile', true),
+    ('grant_access', '{regrole,text}', 'void', 'volatile', false),
+    ('revoke_access', '{regrole}', 'void', 'volatile', false);
+
+SELECT functions_are('ledger', array_agg(name::name), 'schema ledger has these functions and no other') FROM contract;
+SELECT has_function('ledger', name::name, arguments::name[]) FROM contract;
+SELECT function_returns('ledger', name::name, arguments::name[], result) FROM contract;
+SELECT volatility_is('ledger', name::name, arguments::name[], volatility) FROM contract;
+SELECT CASE WHEN definer THEN is_definer('ledger', name::name, arguments::name[])
+            ELSE isnt_definer('ledger', name::name, arguments::name[]) END FROM contract;
+-- A NULL is refused, not skipped: none is STRICT.
+SELECT isnt_strict('ledger', name::name, arguments::name[]) FROM contract;
+
+SELECT views_are('ledger', '{accounts,transfers,entries,stock,stat}'::name[]);
+SELECT tables_are('ledger', '{}'::name[]);
+SELECT columns_are('ledger', 'accounts', '{account,asset,posted,held,incoming,available,floor,ceiling,state,opened_at,metadata}'::name[]);
+SELECT columns_are('ledger', 'transfers', '{id,kind,source,destination,asset,amount,ref,txid,created_at,metadata}'::name[]);
+SELECT columns_are('ledger', 'entries', '{transfer_id,account,asset,amount,counterparty,kind,created_at}'::name[]);
+SELECT columns_are('ledger', 'stock', '{sku,on_hand,reserved,available,sold}'::name[]);
+SELECT columns_are('ledger', 'stat', '{transfers,refusals,slot_loads,evictions,folds,longest_tail,lanes_in_use,slots_in_use,slots_total,prepared_effects,worker_pid}'::name[]);
+
+SELECT is(array_to_string(proargnames, ' '), expected, oid::regprocedure::text || ' names its arguments and results')
+FROM pg_proc JOIN (VALUES
+    ('ledger.transfer(text,text,numeric,jsonb)', 'source destination amount metadata'),
+    ('ledger.transfer_batch(text[],text[],numeric[],boolean)', 'sources destinations amounts atomic ordinal transfer_id status'),
+    ('ledger.transfer_up_to(text,text,numeric,jsonb)', 'source destination maximum metadata transfer_id amount'),
+    ('ledger.balance(text)', 'account asset posted held incoming available'),
+    ('ledger.statement(text,timestamptz,timestamptz)', 'account from_time to_time transfer_id created_at kind counterparty amount balance metadata'),
+    ('ledger.deduct_stocks(text[],bigint[])', 'skus quantities sku remaining'),
+    ('ledger.check_invariants()', 'invariant subject detail')) AS e (signature, expected)
+    ON oid = e.signature::regprocedure;
+
+-- Whoever runs with other rights than the caller's pins the search path.
+SELECT is_empty(
+    $$SELECT oid::regprocedure FROM pg_proc
+      WHERE pronamespace IN ('ledger'::regnamespace, 'ledger_data'::regnamespace) AND prosecdef
+        AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)$$,
+    'every SECURITY DEFINER function pins its search_path');
+SELECT is_empty(
+    $$SELECT oid::regprocedure FROM pg_proc
+      WHERE pronamespace IN ('ledger'::regnamespace, 'ledger_data'::regnamespace) AND prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c')
+        AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)$$,
+    'so does every function in SQL or PL/pgSQL');
+SELECT is_empty(
+    $$SELECT oid::regprocedure FROM pg_proc
+      WHERE pronamespace IN ('ledger'::regnamespace, 'ledger_data'::regnamespace) AND provolatile = 'v' AND proparallel <> 'u' AND proname <> 'refuse'$$,
+    'nothing that writes runs in parallel');
+
+-- Nothing for PUBLIC, nothing at all on the tables.
+SELECT is_empty(
+    $$SELECT p.oid::regprocedure FROM pg_proc AS p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
+      WHERE p.pronamespace IN ('ledger'::regnamespace, 'ledger_data'::regnamespace) AND a.grantee = 0$$,
+    'no function is granted to PUBLIC');
+SELECT is_empty(
+    $$SELECT c.oid::regclass FROM pg_class AS c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS a
+      WHERE c.relnamespace IN ('ledger'::regnamespace, 'ledger_data'::regnamespace) AND a.grantee <> c.relowner$$,
+    'no table or view is granted to anybody');
+SELECT is_empty(
+    $$SELECT n.nspname FROM pg_namespace AS n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a
+      WHERE n.nspname IN ('ledger', 'ledger_data') AND a.grantee <> n.nspowner$$,
+    'no schema is granted to anybody');
+
+-- \df+ and \dd explain everything.
+SELECT is_empty(
+    $$SELECT oid::regprocedure FROM pg_proc
+      WHERE pronamespace IN ('ledger'::regnamespace, 'ledger_data'::regnamespace) AND obj_description(oid, 'pg_proc') IS NULL$$,
+    'every function has a comment');
+SELECT is_empty(
+    $$SELECT oid::regclass FROM pg_class
+      WHERE relnamespace IN ('ledger'::regnamespace, 'ledger_data'::regnamespace) AND relkind IN ('r', 'v') AND obj_description(oid, 'pg_class') IS NULL$$,
+    'every table and view has a comment');
+
+-- What a dump must take along, and the one table it must not.
+SELECT is(string_agg(t::regclass::text, ' ' ORDER BY t::regclass::text),
+          'ledger_data.account ledger_data.asset ledger_data.balance ledger_data.reversal ledger_data.transfer',
+          'pg_dump takes the data, not the installation')
+FROM pg_extension, unnest(extconfig) AS t WHERE extname = 'ledger';
+SELECT * FROM finish();
+ROLLBACK;
