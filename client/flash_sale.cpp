@@ -65,9 +65,8 @@ struct Options {
 struct Method {
     const char *name;
     const char *buy;
-    const char *look;    // $1 the buyer: a row if the buyer has an order
-    const char *orders;  // how many there are
-    const char *left;    // $1 the SKU
+    const char *orders;  // the table of orders
+    const char *left;    // $1 is the SKU
 };
 
 constexpr Method kLedger = {
@@ -75,8 +74,7 @@ constexpr Method kLedger = {
     "WITH deduction AS (SELECT ledger.try_deduct_stock($1, 1) AS remaining) "
     "INSERT INTO flash_sale.ledger_order (buyer, sku) "
     "SELECT $2::int, $1 FROM deduction WHERE remaining IS NOT NULL",
-    "SELECT FROM flash_sale.ledger_order WHERE buyer = $1::int",
-    "SELECT count(*) FROM flash_sale.ledger_order",
+    "flash_sale.ledger_order",
     "SELECT available FROM ledger.stock WHERE sku = $1",
 };
 
@@ -85,8 +83,7 @@ constexpr Method kUpdate = {
     "WITH deduction AS (UPDATE flash_sale.item SET stock = stock - 1 "
     "WHERE sku = $1 AND stock >= 1 RETURNING stock) "
     "INSERT INTO flash_sale.update_order (buyer, sku) SELECT $2::int, $1 FROM deduction",
-    "SELECT FROM flash_sale.update_order WHERE buyer = $1::int",
-    "SELECT count(*) FROM flash_sale.update_order",
+    "flash_sale.update_order",
     "SELECT stock FROM flash_sale.item WHERE sku = $1",
 };
 
@@ -96,8 +93,8 @@ void stock_up(pq::Connection &database, const Options &options) {
     database.exec("DROP SCHEMA IF EXISTS flash_sale CASCADE");
     database.exec("CREATE SCHEMA flash_sale");
     database.exec("CREATE TABLE flash_sale.item (sku text PRIMARY KEY, stock bigint NOT NULL)");
-    for (const char *table : {"ledger_order", "update_order"}) {
-        database.exec("CREATE TABLE flash_sale." + std::string(table) +
+    for (const Method *method : {&kUpdate, &kLedger}) {
+        database.exec("CREATE TABLE " + std::string(method->orders) +
                       " (buyer int PRIMARY KEY, sku text NOT NULL,"
                       " ordered_at timestamptz NOT NULL DEFAULT now())");
     }
@@ -173,7 +170,7 @@ class Sale {
     pq::Connection connect() const {
         pq::Connection connection(options_.conninfo, "flash_sale");
         connection.prepare("buy", method_.buy);
-        connection.prepare("look", method_.look);
+        connection.prepare("look", "SELECT FROM " + std::string(method_.orders) + " WHERE buyer = $1::int");
         return connection;
     }
 
@@ -300,9 +297,8 @@ class Sale {
 
     // Who was refused may own an order by a request whose answer was lost.
     void recognise_orders() {
-        const std::string look_all = "SELECT b FROM unnest($1::text[]) AS b WHERE NOT EXISTS (" +
-                                     std::string(method_.look).replace(std::string(method_.look).find("$1"), 2, "b") + ")";
-        const pq::Result without = side_.exec(look_all, {pq::array(refused_)});
+        const pq::Result without = side_.exec(
+            "SELECT unnest($1::int[]) EXCEPT SELECT buyer FROM " + std::string(method_.orders), {pq::array(refused_)});
         outcome_.sold += static_cast<int>(refused_.size()) - without.rows();
         refused_.clear();
         for (int row = 0; row < without.rows(); ++row) refused_.push_back(without.text(row, 0));
@@ -339,7 +335,7 @@ void report(const Method &method, const Outcome &outcome, long left) {
 bool honest(pq::Connection &database, const Options &options, const Method &method, const Outcome &outcome,
             long left) {
     const int sellable = std::min(options.buyers, options.units);
-    const long orders = database.exec(method.orders).number(0, 0);
+    const long orders = database.exec("SELECT count(*) FROM " + std::string(method.orders)).number(0, 0);
     const bool exact = outcome.sold == sellable && outcome.refused == options.buyers - sellable &&
                        orders == sellable && left == options.units - sellable;
     if (!exact) {

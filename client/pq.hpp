@@ -94,8 +94,8 @@ class Connection {
         return result;
     }
 
-    void prepare(const char *name, const char *sql) {
-        Result(PQprepare(raw_.get(), name, sql, 0, nullptr)).require();
+    void prepare(const char *name, const std::string &sql) {
+        Result(PQprepare(raw_.get(), name, sql.c_str(), 0, nullptr)).require();
     }
 
     // Sends without waiting for the answer; false where the connection is gone.

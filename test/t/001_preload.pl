@@ -1,0 +1,38 @@
+# Without the preload writing is refused with the reason; reading works.
+
+use strict;
+use warnings;
+
+use LedgerTest;
+use PostgreSQL::Test::Cluster;
+use Test::More;
+
+my $node = ledger_node('preload');
+create_ledger($node, 'postgres');
+is($node->safe_psql('postgres', 'SHOW ledger.slots'), '131072', 'the settings are there');
+
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
+$node->restart;
+foreach my $call (
+	"transfer('a', 'b', 1)", "try_transfer('a', 'b', 1)", "transfer_batch('{a}', '{b}', '{1}')",
+	"transfer_up_to('a', 'b', 1)", "freeze_account('a')", "alter_account('a', floor => -1)", "close_account('b')",
+	"deduct_stock('a', 1)", "add_stock('a', 1)", "create_asset('EUR', 2)", "open_account('c', 'USD')", 'fold()')
+{
+	refused($node, 'postgres', "SELECT ledger.$call", 'LG901', "$call is refused");
+}
+my ($status, $stdout, $stderr) = $node->psql('postgres', "SELECT ledger.transfer('a', 'b', 1)");
+like($stderr, qr/HINT:  Add ledger to shared_preload_libraries and restart the server\./, 'and says what to do');
+is(balance($node, 'postgres', 'a'), '100.00', 'a balance can be read');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM ledger.transfers'), '1', 'and a view');
+is($node->safe_psql('postgres', 'SELECT transfers IS NULL FROM ledger.stat'), 't', 'there are no counters');
+healthy($node, 'postgres', 'not preloaded');
+$node->safe_psql('postgres', 'CREATE DATABASE other');
+is($node->psql('other', 'CREATE EXTENSION ledger'), 0, 'the extension can be created');
+
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'ledger'");
+$node->restart;
+moved($node, 'postgres', 'a', 'b', 1, 'preloaded again, it works');
+healthy($node, 'postgres', 'preloaded');
+
+$node->stop;
+done_testing();

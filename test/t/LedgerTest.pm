@@ -1,0 +1,89 @@
+# What the TAP tests share: a server with the ledger preloaded, and a verdict.
+package LedgerTest;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(ledger_node configure create_ledger healthy balance refused moved start_again);
+
+# Lines every server of these tests has in its postgresql.conf.
+sub configure
+{
+	my ($node, @lines) = @_;
+	$node->append_conf('postgresql.conf',
+		join("\n", "shared_preload_libraries = 'ledger'", 'max_prepared_transactions = 20', 'max_connections = 60',
+			@lines, ''));
+	return;
+}
+
+# A started server; further arguments are lines of postgresql.conf.
+sub ledger_node
+{
+	my ($name, @lines) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	$node->init(allows_streaming => 1);
+	configure($node, @lines);
+	$node->start;
+	return $node;
+}
+
+# The extension with accounts world (no floor), a with 100 and b with 0, in USD.
+sub create_ledger
+{
+	my ($node, $database) = @_;
+	$node->safe_psql($database, q{
+		CREATE EXTENSION ledger;
+		SELECT ledger.create_asset('USD', 2);
+		SELECT ledger.open_account('world', 'USD', floor => NULL), ledger.open_account('a', 'USD'), ledger.open_account('b', 'USD');
+		SELECT ledger.transfer('world', 'a', 100);
+	});
+	return;
+}
+
+sub healthy
+{
+	my ($node, $database, $name) = @_;
+	return is($node->safe_psql($database, 'SELECT * FROM ledger.check_invariants()'), '', "$name: the invariants hold");
+}
+
+sub balance
+{
+	my ($node, $database, $account) = @_;
+	return $node->safe_psql($database, "SELECT posted FROM ledger.balance('$account')");
+}
+
+# The statement fails with this SQLSTATE.
+sub refused
+{
+	my ($node, $database, $statement, $sqlstate, $name) = @_;
+	my ($stdout, $stderr) = ('', '');
+	$node->psql($database, $statement, stdout => \$stdout, stderr => \$stderr, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	return like($stderr, qr/ERROR:  $sqlstate:/, $name) || diag "stdout: $stdout";
+}
+
+# The transfer is made.
+sub moved
+{
+	my ($node, $database, $source, $destination, $amount, $name) = @_;
+	return is($node->safe_psql($database, "SELECT ledger.transfer('$source', '$destination', $amount) > 0"), 't', $name);
+}
+
+# Starts a server whose postmaster was killed, once its children are gone.
+sub start_again
+{
+	my ($node) = @_;
+	foreach my $attempt (1 .. 300)
+	{
+		$node->{_pid} = undef;
+		return if $node->start(fail_ok => 1);
+		select undef, undef, undef, 0.1;
+	}
+	die 'the server does not start again';
+}
+
+1;
