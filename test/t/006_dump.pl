@@ -1,0 +1,109 @@
+# A dump restored anywhere has the same balances and is a working ledger.
+
+use strict;
+use warnings;
+
+use LedgerTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $source = ledger_node('source');
+create_ledger($source, 'postgres');
+$source->safe_psql('postgres', q{
+	SELECT ledger.create_stock('sku', 10);
+	SELECT ledger.deduct_stock('sku', 3);
+	SELECT count(ledger.transfer('a', 'b', 0.10)) FROM generate_series(1, 100);
+	SELECT ledger.fold();
+	SELECT ledger.transfer('a', 'b', 5, '{"after": "the fold"}');
+	SELECT ledger.reverse_transfer(max(id)) FROM ledger.transfers;
+	SELECT ledger.alter_account('b', floor => 2.50, ceiling => 5000);
+	CREATE ROLE app;
+	SELECT ledger.grant_access('app', 'writer');
+});
+my $accounts = 'SELECT account, asset, posted, available, floor, ceiling, state FROM ledger.accounts ORDER BY account';
+my $expected = $source->safe_psql('postgres', $accounts);
+my $custom = PostgreSQL::Test::Utils::tempdir() . '/ledger.dump';
+my $plain = PostgreSQL::Test::Utils::tempdir() . '/ledger.sql';
+$source->command_ok([ 'pg_dump', '-Fc', '-f', $custom, $source->connstr('postgres') ], 'pg_dump, custom format');
+$source->command_ok([ 'pg_dump', '-f', $plain, $source->connstr('postgres') ], 'pg_dump, plain format');
+
+# What must hold of a restored ledger, whatever the numbers of its transactions.
+sub works
+{
+	my ($node, $database, $name) = @_;
+	is($node->safe_psql($database, $accounts), $expected, "$name: the balances are the same");
+	healthy($node, $database, "$name, untouched");
+	is($node->safe_psql($database, 'SELECT count(*) FROM ledger_data.installation'), '0', "$name: it belongs to nobody yet");
+	my $highest = $node->safe_psql($database, 'SELECT max(id) FROM ledger.transfers');
+	cmp_ok($node->safe_psql($database, "SELECT ledger.transfer('a', 'b', 1)"), '>', $highest, "$name: ids go on");
+	is($node->safe_psql($database, 'SELECT txid > (SELECT max(txid) FROM ledger.transfers WHERE id < t.id) FROM ledger.transfers AS t ORDER BY id DESC LIMIT 1'),
+		't', "$name: so do txids");
+	is($node->safe_psql($database, "SELECT posted FROM ledger.balance('b')"), '11.00', "$name: a new transfer counts");
+	refused($node, $database, "SELECT ledger.transfer('b', 'a', 8.51)", 'LG001', "$name: the floor holds");
+	is($node->safe_psql($database, "SELECT ledger.deduct_stock('sku', 7)"), '0', "$name: stock can be sold");
+	is($node->safe_psql($database, "SELECT ledger.fold() > 0; SELECT posted FROM ledger.balance('b')"), "t\n11.00", "$name: it folds");
+	moved($node, $database, 'b', 'a', 1, "$name: and goes on");
+	refused($node, $database, 'DELETE FROM ledger_data.transfer', 'LG401', "$name: the guards stand");
+	refused($node, $database, 'INSERT INTO ledger_data.balance VALUES (1, 1, 1, 1)', 'LG401', "$name: and the door is shut");
+	is($node->safe_psql($database, "SELECT has_function_privilege('app', 'ledger.transfer(text,text,numeric,jsonb)', 'EXECUTE')"), 't', "$name: grants came along");
+	healthy($node, $database, $name);
+	return;
+}
+
+sub restore
+{
+	my ($node, $database, $file) = @_;
+	$node->safe_psql('postgres', "CREATE DATABASE $database");
+	if ($file eq $plain) { $node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', $file, $node->connstr($database) ], "restore of $database"); }
+	else { $node->command_ok([ 'pg_restore', '-e', '-d', $node->connstr($database), $file ], "restore of $database"); }
+	return;
+}
+
+restore($source, 'same_custom', $custom);
+works($source, 'same_custom', 'same cluster');
+restore($source, 'same_plain', $plain);
+works($source, 'same_plain', 'plain format');
+
+# Into the same database, over a ledger in use.
+$source->safe_psql('same_plain', 'DROP EXTENSION ledger; DROP SCHEMA IF EXISTS ledger, ledger_data');
+$source->command_ok([ 'pg_restore', '-e', '-d', $source->connstr('same_plain'), $custom ], 'restore over a dropped ledger');
+works($source, 'same_plain', 'dropped and restored');
+
+# A copy by template goes its own way.
+$source->safe_psql('postgres', 'CREATE DATABASE copied TEMPLATE same_custom');
+moved($source, 'copied', 'a', 'b', 1, 'copied: it works');
+is(balance($source, 'copied', 'b'), '11.00', 'copied: its balance is its own');
+is(balance($source, 'same_custom', 'b'), '10.00', 'copied: the original is left alone');
+healthy($source, 'copied', 'copied');
+healthy($source, 'same_custom', 'the original');
+
+# Clusters whose transactions have lower and far higher numbers.
+my $lower = ledger_node('lower');
+$lower->safe_psql('postgres', 'CREATE ROLE app');
+cmp_ok($lower->safe_psql('postgres', 'SELECT pg_current_xact_id()::text::bigint'), '<',
+	$source->safe_psql('postgres', 'SELECT max(folded_xid) FROM ledger_data.balance'), 'the other cluster is younger');
+restore($lower, 'younger', $custom);
+works($lower, 'younger', 'younger cluster');
+my $again = PostgreSQL::Test::Utils::tempdir() . '/again.dump';
+$expected = $lower->safe_psql('younger', $accounts);
+$lower->command_ok([ 'pg_dump', '-Fc', '-f', $again, $lower->connstr('younger') ], 'a dump of the restored');
+$lower->safe_psql('postgres', 'CREATE DATABASE second');
+$lower->command_ok([ 'pg_restore', '-e', '-d', $lower->connstr('second'), $again ], 'and its restore');
+is($lower->safe_psql('second', $accounts), $expected, 'second generation: the balances are the same');
+moved($lower, 'second', 'a', 'b', 1, 'second generation: it works');
+healthy($lower, 'second', 'second generation');
+
+my $higher = PostgreSQL::Test::Cluster->new('higher');
+$higher->init;
+command_ok([ 'pg_resetwal', '-x', '100000000', '-f', '-D', $higher->data_dir ], 'a cluster with a far higher xid');
+append_to_file($higher->data_dir . '/pg_xact/005F', "\0" x 262144);
+configure($higher);
+$higher->start;
+$higher->safe_psql('postgres', 'CREATE ROLE app');
+$expected = $source->safe_psql('postgres', $accounts);
+restore($higher, 'older', $custom);
+works($higher, 'older', 'older cluster');
+
+$_->stop foreach $source, $lower, $higher;
+done_testing();
