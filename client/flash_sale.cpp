@@ -107,7 +107,8 @@ void stock_up(pq::Connection &database, const Options &options) {
     }
     // An earlier sale may have left the SKU with another quantity.
     database.exec(
-        "SELECT CASE WHEN available > $2::bigint THEN ledger.deduct_stock(sku, (available - $2::bigint)::bigint)"
+        "SELECT CASE WHEN available > $2::bigint THEN ledger.deduct_stock(sku, (available - "
+        "$2::bigint)::bigint)"
         " WHEN available < $2::bigint THEN ledger.add_stock(sku, ($2::bigint - available)::bigint) END"
         " FROM ledger.stock WHERE sku = $1",
         {options.sku, units});
@@ -297,8 +298,9 @@ class Sale {
 
     // Who was refused may own an order by a request whose answer was lost.
     void recognise_orders() {
-        const pq::Result without = side_.exec(
-            "SELECT unnest($1::int[]) EXCEPT SELECT buyer FROM " + std::string(method_.orders), {pq::array(refused_)});
+        const pq::Result without =
+            side_.exec("SELECT unnest($1::int[]) EXCEPT SELECT buyer FROM " + std::string(method_.orders),
+                       {pq::array(refused_)});
         outcome_.sold += static_cast<int>(refused_.size()) - without.rows();
         refused_.clear();
         for (int row = 0; row < without.rows(); ++row) refused_.push_back(without.text(row, 0));
@@ -320,14 +322,14 @@ class Sale {
 };
 
 void report(const Method &method, const Outcome &outcome, long left) {
-    std::printf("%-7s sold %d, left %ld, refused %d; %.3f s, %.0f buyers/s, the last unit after %.3f s\n", method.name,
-                outcome.sold, left, outcome.refused, outcome.elapsed.count() / 1000, outcome.buyers_per_second(),
-                outcome.sold_out_after.count() / 1000);
+    std::printf("%-7s sold %d, left %ld, refused %d; %.3f s, %.0f buyers/s, the last unit after %.3f s\n",
+                method.name, outcome.sold, left, outcome.refused, outcome.elapsed.count() / 1000,
+                outcome.buyers_per_second(), outcome.sold_out_after.count() / 1000);
     std::printf("        latency ms: p50 %.2f, p95 %.2f, p99 %.2f, max %.2f\n", outcome.percentile(0.50),
                 outcome.percentile(0.95), outcome.percentile(0.99), outcome.percentile(1.0));
     if (outcome.lost_answers + outcome.retries_in_flight > 0) {
-        std::printf("        answers lost: %d; retries while units were in flight: %d\n", outcome.lost_answers,
-                    outcome.retries_in_flight);
+        std::printf("        answers lost: %d; retries while units were in flight: %d\n",
+                    outcome.lost_answers, outcome.retries_in_flight);
     }
 }
 
@@ -339,17 +341,18 @@ bool honest(pq::Connection &database, const Options &options, const Method &meth
     const bool exact = outcome.sold == sellable && outcome.refused == options.buyers - sellable &&
                        orders == sellable && left == options.units - sellable;
     if (!exact) {
-        std::fprintf(stderr, "%s: %d should have been sold; counted %d, order rows %ld, left %ld\n", method.name,
-                     sellable, outcome.sold, orders, left);
+        std::fprintf(stderr, "%s: %d should have been sold; counted %d, order rows %ld, left %ld\n",
+                     method.name, sellable, outcome.sold, orders, left);
     }
     return exact;
 }
 
 bool invariants_hold(pq::Connection &database) {
-    const pq::Result broken = database.exec("SELECT invariant, subject, detail FROM ledger.check_invariants()");
+    const pq::Result broken =
+        database.exec("SELECT invariant, subject, detail FROM ledger.check_invariants()");
     for (int row = 0; row < broken.rows(); ++row) {
-        std::fprintf(stderr, "invariant broken: %s, %s: %s\n", broken.text(row, 0).c_str(), broken.text(row, 1).c_str(),
-                     broken.text(row, 2).c_str());
+        std::fprintf(stderr, "invariant broken: %s, %s: %s\n", broken.text(row, 0).c_str(),
+                     broken.text(row, 1).c_str(), broken.text(row, 2).c_str());
     }
     return broken.rows() == 0;
 }
@@ -357,8 +360,8 @@ bool invariants_hold(pq::Connection &database) {
 bool run(const Options &options) {
     pq::Connection database(options.conninfo, "flash_sale");
     stock_up(database, options);
-    std::printf("flash sale of %d x %s to %d buyers over %d connections\n", options.units, options.sku.c_str(),
-                options.buyers, options.connections);
+    std::printf("flash sale of %d x %s to %d buyers over %d connections\n", options.units,
+                options.sku.c_str(), options.buyers, options.connections);
 
     bool good = true;
     std::vector<double> rates;
@@ -370,7 +373,8 @@ bool run(const Options &options) {
         good = honest(database, options, *method, outcome, left) && good;
         rates.push_back(outcome.buyers_per_second());
     }
-    if (rates.size() == 2) std::printf("ledger / update: %.2f times the buyers a second\n", rates[1] / rates[0]);
+    if (rates.size() == 2)
+        std::printf("ledger / update: %.2f times the buyers a second\n", rates[1] / rates[0]);
     return (options.method == "update" || invariants_hold(database)) && good;
 }
 

@@ -35,7 +35,7 @@ struct Plan {
     long lines = 0;  // of data, without the header
     std::vector<Movement> movements;
     Rejections rejections;
-    std::map<std::string, Decimal> supplies;                // retail: what each SKU needs
+    std::map<std::string, Decimal> supplies;                 // retail: what each SKU needs
     std::map<std::string, std::vector<BankLine>> bank_says;  // bank: each account's lines in order
     bool cut = false;                                        // the file ends in the middle of a line
 };
@@ -43,7 +43,8 @@ struct Plan {
 // A file with a header, read by column names.
 class Table {
   public:
-    Table(const std::string &path, char delimiter) : input_(path, std::ios::binary), reader_(input_, delimiter) {
+    Table(const std::string &path, char delimiter)
+        : input_(path, std::ios::binary), reader_(input_, delimiter) {
         csv::Record header;
         if (!reader_.next(header)) throw std::runtime_error(path + ": cannot be read, or is empty");
         for (const std::string &name : header.fields) columns_.emplace(name, columns_.size());
@@ -55,7 +56,8 @@ class Table {
             ++plan.lines;
             if (record_.fields.size() == columns_.size()) return true;
             plan.cut = !record_.terminated;
-            plan.rejections[plan.cut ? "the last line is cut" : "wrong number of fields"].push_back(record_.line);
+            plan.rejections[plan.cut ? "the last line is cut" : "wrong number of fields"].push_back(
+                record_.line);
         }
         return false;
     }
@@ -134,7 +136,8 @@ inline std::string no_sale(const Table &table, Decimal quantity, bool canceled) 
     if (!is_goods(table["StockCode"])) return "a fee or a correction, not goods";
     if (quantity == 0) return "quantity zero";
     const bool free = parse_decimal(table["UnitPrice"]).value_or(0) == 0;
-    if (!canceled && free && table["CustomerID"].empty()) return "a stock adjustment: no price and no customer";
+    if (!canceled && free && table["CustomerID"].empty())
+        return "a stock adjustment: no price and no customer";
     if (canceled != (quantity < 0)) return "the quantity's sign contradicts the invoice";
     return "";
 }
@@ -145,7 +148,8 @@ inline Plan read_retail(const std::string &path) {
     while (table.next(plan)) {
         const bool canceled = table["InvoiceNo"].starts_with('C');
         const auto quantity = parse_decimal(table["Quantity"]);
-        const std::string reason = quantity ? no_sale(table, *quantity, canceled) : "the quantity is not a number";
+        const std::string reason =
+            quantity ? no_sale(table, *quantity, canceled) : "the quantity is not a number";
         if (!reason.empty()) {
             plan.rejections[reason].push_back(table.line());
             continue;

@@ -79,7 +79,8 @@ class Connection {
         const char *values[] = {application, conninfo.c_str(), nullptr};
         raw_.reset(PQconnectdbParams(keywords, values, 1));
         if (!alive()) throw Error(PQerrorMessage(raw_.get()), "08001");
-        PQsetNoticeProcessor(raw_.get(), [](void *, const char *) {}, nullptr);
+        PQsetNoticeProcessor(
+            raw_.get(), [](void *, const char *) {}, nullptr);
     }
 
     bool alive() const { return PQstatus(raw_.get()) == CONNECTION_OK; }
