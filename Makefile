@@ -50,7 +50,7 @@ clients: $(CLIENTS)
 
 build/%: client/%.cpp $(wildcard client/*.hpp)
 	@mkdir -p build
-	$(CXX) $(CXX_STANDARD) -O2 -g -Wall -Wextra -Werror -I$(shell $(PG_CONFIG) --includedir) -o $@ $< \
+	$(CXX) $(CXX_STANDARD) -O2 -g -Wall -Wextra -Werror -Iclient -I$(shell $(PG_CONFIG) --includedir) -o $@ $< \
 		-L$(shell $(PG_CONFIG) --libdir) -lpq -lpthread
 
 .PHONY: clients
@@ -108,7 +108,7 @@ bench:
 
 build/torture: $(wildcard test/torture/*.cpp)
 	@mkdir -p build
-	$(CXX) $(CXX_STANDARD) -O2 -g -Wall -Wextra -Werror -I$(shell $(PG_CONFIG) --includedir) -o $@ $< \
+	$(CXX) $(CXX_STANDARD) -O2 -g -Wall -Wextra -Werror -Iclient -I$(shell $(PG_CONFIG) --includedir) -o $@ $< \
 		-L$(shell $(PG_CONFIG) --libdir) -lpq -lpthread
 
 torture: build/torture

@@ -185,14 +185,10 @@ long differences(const Balances &before, const Balances &after, const Balances &
     return differing;
 }
 
-// view stock must tell the same as the SKUs' two accounts. The view joins more
-// relations than the planner reorders by default; with the default it would sum
-// the transfers of every account there is.
+// view stock must tell the same as the SKUs' two accounts.
 long stock_differences(pq::Connection &database, const Balances &supplies, const Balances &after) {
     std::vector<std::string> skus;
     for (const auto &sku : supplies) skus.push_back(sku.first);
-    database.exec("SET join_collapse_limit = 20");
-    database.exec("SET from_collapse_limit = 20");
     const pq::Result stock = database.exec(
         "SELECT sku, on_hand, sold FROM ledger.stock WHERE sku = ANY ($1::text[])", {pq::array(skus)});
     long differing = static_cast<long>(skus.size()) - stock.rows();

@@ -2,17 +2,22 @@
 -- plus the visible transfers past the folded horizon, and work without the
 -- library preloaded and on a standby.
 
--- Totals in minor units, one row an account. numeric: lifetime turnover has no limit.
+-- Totals in minor units, one row an account. numeric: lifetime turnover has no
+-- limit. OFFSET 0 keeps the planner from merging the sums into a larger query,
+-- where it might compute them for every account to find one.
 CREATE VIEW ledger_data.position AS
-SELECT a.id AS account,
-       COALESCE(b.debits_posted, 0) + COALESCE(d.amount, 0) AS debits,
-       COALESCE(b.credits_posted, 0) + COALESCE(c.amount, 0) AS credits
+SELECT a.id AS account, totals.debits, totals.credits
 FROM ledger_data.account AS a
-LEFT JOIN ledger_data.balance AS b ON b.account = a.id
-CROSS JOIN LATERAL (SELECT pg_catalog.sum(t.amount) AS amount FROM ledger_data.transfer AS t
-                    WHERE t.debit_account = a.id AND t.txid >= COALESCE(b.folded_xid, 0)) AS d
-CROSS JOIN LATERAL (SELECT pg_catalog.sum(t.amount) AS amount FROM ledger_data.transfer AS t
-                    WHERE t.credit_account = a.id AND t.txid >= COALESCE(b.folded_xid, 0)) AS c;
+CROSS JOIN LATERAL (
+    SELECT COALESCE(b.debits_posted, 0) + COALESCE(d.amount, 0) AS debits,
+           COALESCE(b.credits_posted, 0) + COALESCE(c.amount, 0) AS credits
+    FROM (SELECT a.id) AS x
+    LEFT JOIN ledger_data.balance AS b ON b.account = x.id
+    CROSS JOIN LATERAL (SELECT pg_catalog.sum(t.amount) AS amount FROM ledger_data.transfer AS t
+                        WHERE t.debit_account = x.id AND t.txid >= COALESCE(b.folded_xid, 0)) AS d
+    CROSS JOIN LATERAL (SELECT pg_catalog.sum(t.amount) AS amount FROM ledger_data.transfer AS t
+                        WHERE t.credit_account = x.id AND t.txid >= COALESCE(b.folded_xid, 0)) AS c
+    OFFSET 0) AS totals;
 COMMENT ON VIEW ledger_data.position IS 'exact debits and credits of each account in minor units';
 
 CREATE VIEW ledger.accounts AS

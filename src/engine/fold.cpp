@@ -3,6 +3,7 @@
 #include "engine/database.hpp"
 #include "engine/load.hpp"
 #include "engine/storage.hpp"
+#include "engine/transaction.hpp"
 #include "pg/numeric.hpp"
 #include "pg/table.hpp"
 
@@ -67,6 +68,7 @@ std::int64_t fold_into(AccountId account, Txid until, Txid horizon) {
 
 std::int64_t fold_account(AccountId account) {
     Database &database = writable_database();
+    note_fold();
     LockDatabaseObject(storage().balance, InvalidOid, 0, ShareUpdateExclusiveLock);
     // The horizon first, the snapshot after: so the snapshot sees all below the horizon.
     const Txid horizon = txid_of(oldest_running_xid());

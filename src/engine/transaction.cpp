@@ -32,10 +32,13 @@ struct {
     std::uint32_t room;  // a power of two
     std::uint32_t count;
     AccountUse *first;
-    Level *level;  // innermost
+    Level *level;        // innermost
+    Level *spare_level;  // ended ones, for the next savepoint to use again
+    SavedUse *spare_saved;
     Lane *lane;
     LaneNumber lane_number;
     Txid preparing;
+    bool folds;
 } mine = {};
 
 std::uint32_t place_of(AccountId account) {
@@ -71,20 +74,43 @@ AccountUse &begin_use(AccountId account) {
     return *use;
 }
 
+// A node off its list of spare ones, or a new one.
+template <typename Node>
+Node *node_from(Node *&spare, Node *Node::*link) {
+    Node *node = spare;
+    if (!node) return static_cast<Node *>(MemoryContextAlloc(TopTransactionContext, sizeof(Node)));
+    spare = node->*link;
+    return node;
+}
+
 Level &current_level(int level) {
     if (!mine.level || mine.level->level < level) {
-        auto *fresh = static_cast<Level *>(MemoryContextAlloc(TopTransactionContext, sizeof(Level)));
+        Level *fresh = node_from(mine.spare_level, &Level::outer);
         *fresh = {level, nullptr, mine.level};
         mine.level = fresh;
     }
     return *mine.level;
 }
 
+// Takes the innermost level off; its node is spare, its saved states the caller's.
+SavedUse *end_level() {
+    Level *level = mine.level;
+    mine.level = level->outer;
+    level->outer = mine.spare_level;
+    mine.spare_level = level;
+    return level->first;
+}
+
+void put_aside(SavedUse *saved) {
+    saved->next_in_level = mine.spare_saved;
+    mine.spare_saved = saved;
+}
+
 void save(AccountUse &use) {
     const int nesting = GetCurrentTransactionNestLevel();
     if (nesting == 1 || (use.saved && use.saved->level == nesting)) return;
     Level &level = current_level(nesting);
-    auto *saved = static_cast<SavedUse *>(MemoryContextAlloc(TopTransactionContext, sizeof(SavedUse)));
+    SavedUse *saved = node_from(mine.spare_saved, &SavedUse::next_in_level);
     *saved = {nesting, use.share, use.limits_changed, use.wanted, &use, use.saved, level.first};
     use.saved = saved;
     level.first = saved;
@@ -106,55 +132,53 @@ const Limits &limits_of(const AccountUse &use) {
 
 // The callbacks below neither fail nor allocate.
 
+// A saved state goes to the parent subtransaction, unless that has its own, or
+// is the transaction itself, which is undone as a whole.
 void subtransaction_committed(int nesting) {
-    Level *level = mine.level;
-    if (!level || level->level < nesting) return;
-    mine.level = level->outer;
-    const bool outer_is_top = nesting == 2;
-    // Reuse this level's node for the parent where the parent has none yet.
-    Level *parent = mine.level;
-    if (!outer_is_top && (!parent || parent->level < nesting - 1)) {
-        SavedUse *first = level->first;
-        *level = {nesting - 1, nullptr, mine.level};
-        mine.level = parent = level;
-        while (SavedUse *saved = first) {
-            first = saved->next_in_level;
-            saved->level = nesting - 1;
-            saved->next_in_level = parent->first;
-            parent->first = saved;
-        }
-        return;
+    if (!mine.level || mine.level->level < nesting) return;
+    const bool parent_is_top = nesting == 2;
+    SavedUse *first = end_level();
+    if (first && !parent_is_top && (!mine.level || mine.level->level < nesting - 1)) {
+        Level *parent = mine.spare_level;  // the node just ended: nothing is allocated here
+        mine.spare_level = parent->outer;
+        *parent = {nesting - 1, nullptr, mine.level};
+        mine.level = parent;
     }
-    for (SavedUse *saved = level->first, *next; saved; saved = next) {
+    for (SavedUse *saved = first, *next; saved; saved = next) {
         next = saved->next_in_level;
-        if (outer_is_top || (saved->below && saved->below->level == nesting - 1)) {
-            saved->account->saved = saved->below;  // the parent's own saved state stands
+        if (parent_is_top || (saved->below && saved->below->level == nesting - 1)) {
+            saved->account->saved = saved->below;
+            put_aside(saved);
         } else {
             saved->level = nesting - 1;
-            saved->next_in_level = parent->first;
-            parent->first = saved;
+            saved->next_in_level = mine.level->first;
+            mine.level->first = saved;
         }
     }
 }
 
+void restore(const SavedUse &saved) {
+    AccountUse &use = *saved.account;
+    Slot *slot = use.slot;
+    with_slot(slot, [&] {
+        revert(slot->bounds, use.share, saved.share);
+        if (use.limits_changed)
+            slot->limits = saved.limits_changed ? stricter(use.committed, saved.wanted) : use.committed;
+        ++slot->version;
+    });
+    use.limits_changed = saved.limits_changed;
+    use.wanted = saved.wanted;
+    use.saved = saved.below;
+}
+
 void subtransaction_aborted(int nesting) {
     abandon_slot_load();
-    Level *level = mine.level;
-    if (!level || level->level < nesting) return;
-    for (SavedUse *saved = level->first; saved; saved = saved->next_in_level) {
-        AccountUse &use = *saved->account;
-        Slot *slot = use.slot;
-        with_slot(slot, [&] {
-            revert(slot->bounds, use.share, saved->share);
-            if (use.limits_changed)
-                slot->limits = saved->limits_changed ? stricter(use.committed, saved->wanted) : use.committed;
-            ++slot->version;
-        });
-        use.limits_changed = saved->limits_changed;
-        use.wanted = saved->wanted;
-        use.saved = saved->below;
+    if (!mine.level || mine.level->level < nesting) return;
+    for (SavedUse *saved = end_level(), *next; saved; saved = next) {
+        next = saved->next_in_level;
+        restore(*saved);
+        put_aside(saved);
     }
-    mine.level = level->outer;
 }
 
 void forget_transaction() {
@@ -184,6 +208,10 @@ bool moved(const AccountUse &use) {
 }
 
 void before_prepare() {
+    if (mine.folds)
+        ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                errmsg("cannot prepare a transaction that has folded a ledger"),
+                errhint("Call ledger.fold() in a transaction of its own."));
     int moving = 0;
     for (AccountUse *use = mine.first; use; use = use->next) {
         if (use->limits_changed)
@@ -334,6 +362,10 @@ TransferId next_id(Database &database) {
     constexpr TimestampTz kEpoch = TimestampTz{9132} * USECS_PER_DAY;
     lane.last = next_tick(lane.last, (GetCurrentTimestamp() - kEpoch) / 1000);
     return TransferId{make_id(lane.last, settings.node, mine.lane_number)};
+}
+
+void note_fold() {
+    mine.folds = true;
 }
 
 void count_transfer(Database &database) {

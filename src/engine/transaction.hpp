@@ -53,6 +53,10 @@ enum class LimitChange { ok, below_floor, above_ceiling, not_empty, in_flight };
 Limits limits_in_force(AccountUse &use);
 LimitChange change_limits(AccountUse &use, const Limits &wanted);
 
+// This transaction folds, and so keeps other folders out until it ends: it
+// cannot be prepared.
+void note_fold();
+
 // The next id of this transaction's lane, which is claimed at the first call.
 TransferId next_id(Database &database);
 

@@ -164,6 +164,8 @@ void ledger_worker_main(Datum database_oid) {
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     BackgroundWorkerUnblockSignals();
     BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(database_oid), InvalidOid, 0);
+    // A fold that a crash takes back is made again: no need to wait for the disk.
+    SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_OVERRIDE);
     Database *database = register_self();
     if (!database) return;
     before_shmem_exit(unregister_self, PointerGetDatum(database));

@@ -16,7 +16,9 @@ $node->restart;
 foreach my $call (
 	"transfer('a', 'b', 1)", "try_transfer('a', 'b', 1)", "transfer_batch('{a}', '{b}', '{1}')",
 	"transfer_up_to('a', 'b', 1)", "freeze_account('a')", "alter_account('a', floor => -1)", "close_account('b')",
-	"deduct_stock('a', 1)", "add_stock('a', 1)", "create_asset('EUR', 2)", "open_account('c', 'USD')", 'fold()')
+	"unfreeze_account('a')", "deduct_stock('a', 1)", "try_deduct_stock('a', 1)", "deduct_stocks('{a}', '{1}')",
+	"restore_stock('a', 1)", "add_stock('a', 1)", "create_stock('s', 1)", "create_asset('EUR', 2)", "open_account('c', 'USD')",
+	"reverse_transfer((SELECT id FROM ledger.transfers))", 'fold()')
 {
 	refused($node, 'postgres', "SELECT ledger.$call", 'LG901', "$call is refused");
 }
@@ -24,7 +26,8 @@ my ($status, $stdout, $stderr) = $node->psql('postgres', "SELECT ledger.transfer
 like($stderr, qr/HINT:  Add ledger to shared_preload_libraries and restart the server\./, 'and says what to do');
 is(balance($node, 'postgres', 'a'), '100.00', 'a balance can be read');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM ledger.transfers'), '1', 'and a view');
-is($node->safe_psql('postgres', 'SELECT transfers IS NULL FROM ledger.stat'), 't', 'there are no counters');
+is($node->safe_psql('postgres', "SELECT balance FROM ledger.statement('a')"), '100.00', 'and a statement');
+is($node->safe_psql('postgres', 'SELECT s IS NULL FROM ledger.stat AS s'), 't', 'there are no counters');
 healthy($node, 'postgres', 'not preloaded');
 $node->safe_psql('postgres', 'CREATE DATABASE other');
 is($node->psql('other', 'CREATE EXTENSION ledger'), 0, 'the extension can be created');

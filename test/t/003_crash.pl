@@ -56,6 +56,7 @@ foreach my $victim ('postmaster', 'backend')
 	{
 		my $pid = $node->safe_psql('postgres',
 			"SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT ledger%' AND pid <> pg_backend_pid() LIMIT 1");
+		like($pid, qr/^\d+$/, 'a backend is at work') or die;
 		kill 'KILL', $pid;
 	}
 	foreach my $load (@running)

@@ -64,8 +64,18 @@ $node->stop('immediate');
 $node->start;
 refused($node, 'postgres', "SELECT ledger.transfer('b', 'a', 15.01)", 'LG009', 'a thousand outflows are held back');
 refused($node, 'postgres', "SELECT ledger.transfer('n7', 'a', 1)", 'LG009', 'and the inflows not given');
+
+# With fewer slots than it holds: who needs another one is refused, until it ends.
+$node->append_conf('postgresql.conf', 'ledger.slots = 16');
+$node->restart;
+my $touch = 'SELECT count(*) FROM (SELECT ledger.try_transfer($$n$$ || i, $$a$$, 1) FROM generate_series(%d, %d) AS i OFFSET 0) AS t';
+is($node->safe_psql('postgres', sprintf($touch, 1, 14)), '14', 'fourteen of the thousand and their destination fit into sixteen slots');
+refused($node, 'postgres', sprintf($touch, 15, 20), 'LG902', 'more do not');
+is($node->safe_psql('postgres', sprintf($touch, 1, 14)), '14', 'those that are there go on');
+healthy($node, 'postgres', 'with few slots');
 $node->safe_psql('postgres', "COMMIT PREPARED 'many'");
 moved($node, 'postgres', 'n7', 'a', 1.5, 'committed, they are');
+moved($node, 'postgres', 'n20', 'a', 1.5, 'also where there was no slot');
 refused($node, 'postgres', "SELECT ledger.transfer('b', 'a', 15.01)", 'LG001', 'and gone for good');
 healthy($node, 'postgres', 'a thousand accounts');
 

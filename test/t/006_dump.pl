@@ -75,8 +75,19 @@ $source->safe_psql('postgres', 'CREATE DATABASE copied TEMPLATE same_custom');
 moved($source, 'copied', 'a', 'b', 1, 'copied: it works');
 is(balance($source, 'copied', 'b'), '11.00', 'copied: its balance is its own');
 is(balance($source, 'same_custom', 'b'), '10.00', 'copied: the original is left alone');
+refused($source, 'copied', 'INSERT INTO ledger_data.balance VALUES (1, 1, 1, 1)', 'LG401', 'copied: the guards stand');
+is($source->safe_psql('copied', "SELECT ledger.fold() > 0; SELECT posted FROM ledger.balance('b')"), "t\n11.00", 'copied: it folds');
 healthy($source, 'copied', 'copied');
 healthy($source, 'same_custom', 'the original');
+
+# What is prepared when the dump is made is not in it.
+$source->safe_psql('postgres', "BEGIN; SELECT ledger.transfer('a', 'b', 2); PREPARE TRANSACTION 'p'");
+my $during = PostgreSQL::Test::Utils::tempdir() . '/during.dump';
+$source->command_ok([ 'pg_dump', '-Fc', '-f', $during, $source->connstr('postgres') ], 'a dump while a transaction is prepared');
+$source->safe_psql('postgres', "COMMIT PREPARED 'p'");
+restore($source, 'during', $during);
+works($source, 'during', 'dumped while a transaction was prepared');
+$source->safe_psql('postgres', "SELECT ledger.reverse_transfer(max(id)) FROM ledger.transfers");
 
 # Clusters whose transactions have lower and far higher numbers.
 my $lower = ledger_node('lower');
@@ -104,6 +115,19 @@ $higher->safe_psql('postgres', 'CREATE ROLE app');
 $expected = $source->safe_psql('postgres', $accounts);
 restore($higher, 'older', $custom);
 works($higher, 'older', 'older cluster');
+
+# And a ledger that has lived there, back into the young one.
+restore($higher, 'high', $custom);
+$higher->safe_psql('high', q{SELECT ledger.reverse_transfer(ledger.transfer('a', 'b', 3)); SELECT ledger.fold()});
+cmp_ok($higher->safe_psql('high', 'SELECT min(txid) FROM (SELECT txid FROM ledger.transfers ORDER BY id DESC LIMIT 2) AS t'),
+	'>', 100_000_000, 'transactions of high numbers');
+my $high = PostgreSQL::Test::Utils::tempdir() . '/high.dump';
+$higher->command_ok([ 'pg_dump', '-Fc', '-f', $high, $higher->connstr('high') ], 'a dump of them');
+restore($lower, 'low', $high);
+works($lower, 'low', 'far younger cluster');
+$lower->restart;
+moved($lower, 'low', 'a', 'b', 1, 'far younger cluster: also after a restart');
+healthy($lower, 'low', 'far younger cluster, restarted');
 
 $_->stop foreach $source, $lower, $higher;
 done_testing();

@@ -62,6 +62,21 @@ foreach my $round (1 .. 5)
 	all_back("cancelled in a batch, $round");
 }
 
+# Terminated in the middle of a statement, while others use the same accounts.
+foreach my $round (1 .. 3)
+{
+	$session = $node->background_psql('postgres', on_error_stop => 0);
+	$session->query_safe('SELECT set_config($$application_name$$, $$victim$$, false)');
+	$session->query_until(qr/begun/, q{\echo begun
+		DO $$ BEGIN FOR i IN 1..1000000 LOOP PERFORM ledger.transfer('a', 'b', 0.01), ledger.transfer('b', 'a', 0.01); END LOOP; END $$;
+	});
+	moved($node, 'postgres', 'world', 'b', 1, "moved meanwhile, $round");
+	is($node->safe_psql('postgres', "SELECT pg_terminate_backend(pid, 10000) $victim AND state = 'active'"), 't', "it was at work, $round");
+	eval { $session->quit };
+	$node->safe_psql('postgres', "SELECT ledger.transfer('b', 'world', 1)");
+	all_back("terminated in a statement, $round");
+}
+
 my ($status, $stdout, $stderr) = $node->psql('postgres',
 	"SET statement_timeout = '30ms'; BEGIN; SELECT ledger.transfer('a', 'b', 60); SELECT pg_sleep(1); COMMIT");
 like($stderr, qr/statement timeout/, 'a statement times out');

@@ -24,7 +24,7 @@ sub sale
 	return;
 }
 
-sale("$_ clients", '--clients', $_) foreach 1, 8, 64, 200;
+sale("$_ clients", '--connections', $_) foreach 1, 8, 64, 200;
 sale("chaos, seed $_", '--chaos', '--seed', $_) foreach 1 .. 3;
 
 $node->stop;
