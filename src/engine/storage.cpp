@@ -19,17 +19,35 @@ Oid relation_named(Oid schema, const char *name) {
     return relation;
 }
 
+// Rows are indexed as PostgreSQL indexes its catalogs, which knows no partial
+// or expression indexes: one of these would silently go wrong.
+void check_indexes(Relation table) {
+    ListCell *cell;
+    foreach (cell, RelationGetIndexList(table)) {
+        Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+        if (RelationGetIndexExpressions(index) != NIL || RelationGetIndexPredicate(index) != NIL)
+            ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("index \"%s\" on a table of the ledger is partial or has expressions",
+                           RelationGetRelationName(index)),
+                    errhint("Drop it; plain indexes on columns are fine."));
+        index_close(index, AccessShareLock);
+    }
+}
+
 // A table with another number of columns than this library maps belongs to another version.
 Oid table_named(Oid schema, const char *name, int column_count) {
     const Oid relation = relation_named(schema, name);
-    const int columns = with_table(relation, AccessShareLock,
-                                   [](Relation table) { return RelationGetNumberOfAttributes(table); });
-    if (columns != column_count)
-        ereport(
-            ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-            errmsg("table \"ledger_data.%s\" has %d columns, this library knows %d", name, columns,
-                   column_count),
-            errhint("Run ALTER EXTENSION ledger UPDATE, or restart the server with the matching library."));
+    with_table(relation, AccessShareLock, [&](Relation table) {
+        const int columns = RelationGetNumberOfAttributes(table);
+        if (columns != column_count)
+            ereport(
+                ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                errmsg("table \"ledger_data.%s\" has %d columns, this library knows %d", name, columns,
+                       column_count),
+                errhint(
+                    "Run ALTER EXTENSION ledger UPDATE, or restart the server with the matching library."));
+        check_indexes(table);
+    });
     return relation;
 }
 

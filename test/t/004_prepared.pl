@@ -53,6 +53,27 @@ foreach my $mode ('no restart', 'fast', 'immediate')
 }
 is(balance($node, 'postgres', 'b'), '1515.00', 'the sums are right');
 
+# The first transaction of a ledger: until it ends, the ledger is nobody's.
+$node->safe_psql('postgres', 'CREATE DATABASE first');
+$node->safe_psql('first', 'CREATE EXTENSION ledger');
+foreach my $end ('ROLLBACK', 'COMMIT')
+{
+	$node->safe_psql('first', q{
+		BEGIN;
+		SELECT ledger.create_asset('USD', 2);
+		SELECT ledger.open_account('world', 'USD', floor => NULL), ledger.open_account('a', 'USD');
+		SELECT ledger.transfer('world', 'a', 100);
+		PREPARE TRANSACTION 'first';
+	});
+	$node->stop('immediate');
+	$node->start;
+	refused($node, 'first', "SET lock_timeout = '100ms'; SELECT ledger.create_asset('EUR', 2)", '55P03', 'the first writer is waited for');
+	$node->safe_psql('first', "$end PREPARED 'first'");
+	healthy($node, 'first', "the first transaction, $end");
+}
+refused($node, 'first', "SELECT ledger.transfer('a', 'world', 100.01)", 'LG001', 'committed at last, the floor holds');
+moved($node, 'first', 'a', 'world', 100, 'and all is there');
+
 # A transaction that moves 1,000 accounts, prepared across a crash.
 $node->safe_psql('postgres', q{
 	SELECT count(ledger.open_account('n' || i, 'USD')) FROM generate_series(1, 1000) AS i;

@@ -55,7 +55,7 @@ sub restore
 {
 	my ($node, $database, $file) = @_;
 	$node->safe_psql('postgres', "CREATE DATABASE $database");
-	if ($file eq $plain) { $node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', $file, $node->connstr($database) ], "restore of $database"); }
+	if ($file =~ /\.sql$/) { $node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', $file, $node->connstr($database) ], "restore of $database"); }
 	else { $node->command_ok([ 'pg_restore', '-e', '-d', $node->connstr($database), $file ], "restore of $database"); }
 	return;
 }
@@ -79,6 +79,16 @@ refused($source, 'copied', 'INSERT INTO ledger_data.balance VALUES (1, 1, 1, 1)'
 is($source->safe_psql('copied', "SELECT ledger.fold() > 0; SELECT posted FROM ledger.balance('b')"), "t\n11.00", 'copied: it folds');
 healthy($source, 'copied', 'copied');
 healthy($source, 'same_custom', 'the original');
+
+# Several processes at once, in no order.
+$source->safe_psql('postgres', 'CREATE DATABASE same_jobs');
+TODO:
+{
+	local $TODO = 'account refers to asset by a foreign key, and is restored at the same time';
+	is($source->safe_psql('postgres', "SELECT conname FROM pg_constraint WHERE contype = 'f' AND connamespace = 'ledger_data'::regnamespace"),
+		'', 'no table must be restored before another');
+	$source->command_ok([ 'pg_restore', '-e', '-j', '3', '-d', $source->connstr('same_jobs'), $custom ], 'restore by three processes');
+}
 
 # What is prepared when the dump is made is not in it.
 $source->safe_psql('postgres', "BEGIN; SELECT ledger.transfer('a', 'b', 2); PREPARE TRANSACTION 'p'");

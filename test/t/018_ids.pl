@@ -29,7 +29,7 @@ cmp_ok($node->safe_psql('postgres', "SELECT ledger.transfer('x2', 'x1', 1)"), '>
 
 # Sixteen sessions, each in a lane of its own.
 $node->pgbench('--no-vacuum --client=16 --transactions=200', 0, [qr/processed: 3200\/3200/], [qr/^$/], 'sixteen sessions',
-	{ '012_ids' => q{SELECT ledger.transfer('x1', 'x2', 0.01) FROM generate_series(1, 3);} });
+	{ '018_ids' => q{SELECT ledger.transfer('x1', 'x2', 0.01) FROM generate_series(1, 3);} });
 is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT id) FROM ledger.transfers'), '9602|9602', 'every id is there once');
 is($node->safe_psql('postgres', "SELECT count(*) FROM ledger.transfers WHERE id < $future"), '0', 'and above the first');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM ledger.transfers AS t JOIN ledger.transfers AS u ON u.id > t.id AND u.txid = t.txid AND u.created_at < t.created_at'),
