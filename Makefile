@@ -85,7 +85,7 @@ tap: clients build/torture
 	rm -rf build/tap && mkdir -p build/tap
 	PATH="$(bindir):$$PATH" PG_REGRESS=$(PG_REGRESS) TESTDIR=$(CURDIR)/build/tap TESTDATADIR=$(CURDIR)/build/tap TESTLOGDIR=$(CURDIR)/build/tap \
 		PERL5LIB=$(pgxsdir)/src/test/perl:$(CURDIR)/test/t LEDGER_BUILD=$(CURDIR)/build \
-		prove $(PROVE_FLAGS) $(or $(PROVE_TESTS),test/t)
+		prove $(PROVE_FLAGS) $(or $(PROVE_TESTS),$(sort $(wildcard test/t/*.pl)))
 
 # --- quality -------------------------------------------------------------
 

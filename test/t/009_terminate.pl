@@ -82,5 +82,23 @@ my ($status, $stdout, $stderr) = $node->psql('postgres',
 like($stderr, qr/statement timeout/, 'a statement times out');
 all_back('statement timeout');
 
+# A timeout inside a savepoint: that part is given back at once, the rest goes on.
+($status, $stdout, $stderr) = $node->psql('postgres', q{
+	SET statement_timeout = '200ms';
+	BEGIN;
+	SELECT ledger.transfer('a', 'b', 10) > 0;
+	SAVEPOINT s;
+	SELECT ledger.transfer('a', 'b', 90) > 0;
+	SELECT ledger.transfer('world', 'a', 7) > 0, pg_sleep(5);
+	ROLLBACK TO s;
+	SELECT ledger.transfer('a', 'b', 91);
+	\echo :LAST_ERROR_SQLSTATE
+	ROLLBACK TO s;
+	SELECT ledger.transfer('a', 'b', 90) > 0;
+	COMMIT;
+	SELECT ledger.transfer('b', 'a', 100) > 0}, on_error_stop => 0);
+is($stdout, "t\nt\nLG001\nt\nt", 'timed out in a savepoint, the transaction goes on');
+all_back('timed out in a savepoint');
+
 $node->stop;
 done_testing();
