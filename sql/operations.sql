@@ -93,6 +93,11 @@ BEGIN
     WHERE p.credits - p.debits < a.floor OR p.credits - p.debits > a.ceiling;
 
     RETURN QUERY
+    SELECT 'accounts have an asset', a.code, pg_catalog.format('asset %s', a.asset)
+    FROM ledger_data.account AS a
+    WHERE NOT EXISTS (SELECT FROM ledger_data.asset AS s WHERE s.id = a.asset);
+
+    RETURN QUERY
     SELECT 'closed accounts are empty', a.code, pg_catalog.format('balance %s minor units', p.credits - p.debits)
     FROM ledger_data.position AS p
     JOIN ledger_data.account AS a ON a.id = p.account
