@@ -35,7 +35,6 @@ Database *find_entry(Oid database, Oid extension) {
 void reset_entry(Database &entry, Oid database, Oid extension) {
     entry.database = database;
     entry.extension = extension;
-    entry.lanes_ready = false;
     pg_atomic_write_u32(&entry.ready, 0);
     entry.base = 0;
     for (pg_atomic_uint64 *counter : {&entry.refusals, &entry.folds, &entry.worker_started_at})
@@ -43,6 +42,7 @@ void reset_entry(Database &entry, Oid database, Oid extension) {
     pg_atomic_write_u32(&entry.worker_pid, 0);
     for (Lane &lane : entry.lanes) {
         pg_atomic_write_u32(&lane.busy, 0);
+        lane.last = 0;
         lane.transfers = 0;
     }
 }
@@ -83,40 +83,57 @@ Database &entry_for(Oid extension) {
           "Raise ledger.databases and restart the server.");
 }
 
-// The highest id in the transfer table's primary key, whoever wrote it and
-// whether or not it committed; 0 if it is empty.
-std::int64_t newest_id() {
-    return with_table(storage().transfer, AccessShareLock, [](Relation transfer) {
-        Relation index = index_open(storage().transfer_by_id, AccessShareLock);
-        IndexScanDesc scan = compat::begin_index_scan(transfer, index, SnapshotAny, 0);
+// The highest id in a primary key, whoever wrote it and whether or not it
+// committed; 0 if it is empty.
+std::int64_t highest_in(Oid table_id, Oid index_id) {
+    return with_table(table_id, AccessShareLock, [&](Relation table) {
+        Relation index = index_open(index_id, AccessShareLock);
+        IndexScanDesc scan = compat::begin_index_scan(table, index, SnapshotAny, 0);
         scan->xs_want_itup = true;
         index_rescan(scan, nullptr, 0, nullptr, 0);
-        std::int64_t newest = 0;
+        std::int64_t highest = 0;
         if (index_getnext_tid(scan, BackwardScanDirection)) {
             bool is_null;
-            newest = DatumGetInt64(index_getattr(scan->xs_itup, 1, scan->xs_itupdesc, &is_null));
+            highest = DatumGetInt64(index_getattr(scan->xs_itup, 1, scan->xs_itupdesc, &is_null));
         }
         index_endscan(scan);
         index_close(index, AccessShareLock);
-        return newest;
+        return highest;
     });
 }
 
-// Sets the lanes' clocks above every id, once in the life of an entry.
-void make_lanes_ready(Database &entry) {
-    const Tick first = tick_above(newest_id());
-    LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
-    if (!entry.lanes_ready)
-        for (Lane &lane : entry.lanes) lane.last = first;
-    entry.lanes_ready = true;
-    LWLockRelease(databases_lock());
+Tick tick_above_all() {
+    const Storage &s = storage();
+    const std::int64_t accounts =
+        Max(highest_in(s.account, s.account_by_id), highest_in(s.asset, s.asset_by_id));
+    return tick_above(Max(accounts, highest_in(s.transfer, s.transfer_by_id)));
+}
+
+// Sets the lanes' clocks above every id there is. For an entry that is not
+// ready: nobody else is writing then. Needs the databases lock.
+void raise_lanes(Database &entry, Tick first) {
+    for (Lane &lane : entry.lanes) lane.last = Max(lane.last, first);
 }
 
 void publish(Database &entry, std::int64_t base) {
+    const Tick first = tick_above_all();
     LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
-    entry.base = base;
-    pg_write_barrier();
-    pg_atomic_write_u32(&entry.ready, 1);
+    if (!pg_atomic_read_u32(&entry.ready)) {
+        raise_lanes(entry, first);
+        entry.base = base;
+        pg_write_barrier();
+        pg_atomic_write_u32(&entry.ready, 1);
+    }
+    LWLockRelease(databases_lock());
+}
+
+// After lock_installation said no: makes the tables ours, in this transaction.
+void take_possession(Database &entry) {
+    rebase.base = rebase_installation();
+    rebase.subtransaction = GetCurrentSubTransactionId();
+    const Tick first = tick_above_all();
+    LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
+    raise_lanes(entry, first);
     LWLockRelease(databases_lock());
 }
 
@@ -154,14 +171,11 @@ Database &writable_database() {
         mine = &entry_for(tables.extension);
     if (pg_atomic_read_u32(&mine->ready) || rebase.subtransaction != InvalidSubTransactionId) return *mine;
 
-    make_lanes_ready(*mine);
     std::int64_t base;
-    if (!read_installation(base) && !lock_installation(base)) {
-        rebase.base = rebase_installation();
-        rebase.subtransaction = GetCurrentSubTransactionId();
-        return *mine;
-    }
-    publish(*mine, base);
+    if (read_installation(base) || lock_installation(base))
+        publish(*mine, base);
+    else
+        take_possession(*mine);
     return *mine;
 }
 

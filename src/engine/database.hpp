@@ -19,7 +19,6 @@ struct alignas(64) Lane {
 struct Database {
     Oid database;  // InvalidOid: this entry is free
     Oid extension;
-    bool lanes_ready;        // the lanes' ticks are above every id in the tables
     pg_atomic_uint32 ready;  // base is that of the committed installation
     std::int64_t base;       // txid = xid + base
     pg_atomic_uint64 refusals;

@@ -68,6 +68,11 @@ std::int64_t fold_into(AccountId account, Txid until, Txid horizon) {
 
 std::int64_t fold_account(AccountId account) {
     Database &database = writable_database();
+    if (IsolationUsesXactSnapshot())
+        ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                errmsg("a ledger is folded in READ COMMITTED only"),
+                errdetail("The transaction's own older snapshot would see the new totals."),
+                errhint("Call ledger.fold() in a transaction of its own."));
     note_fold();
     LockDatabaseObject(storage().balance, InvalidOid, 0, ShareUpdateExclusiveLock);
     // The horizon first, the snapshot after: so the snapshot sees all below the horizon.

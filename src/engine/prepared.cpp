@@ -1,6 +1,7 @@
 #include "engine/prepared.hpp"
 
 #include "engine/database.hpp"
+#include "engine/load.hpp"
 #include "engine/settings.hpp"
 #include "engine/shared.hpp"
 #include "pg/error.hpp"
@@ -14,8 +15,9 @@ namespace ledger {
 namespace {
 
 struct Effect {
-    TransactionId xid;  // prepared ones keep the horizon back, so 32 bits will do
+    TransactionId xid;
     std::int32_t next;  // in the slot's chain or the free list; -1 ends it
+    Txid txid;          // the same transaction as the tables name it
     Share share;
 };
 
@@ -59,10 +61,71 @@ void free_effect(std::int32_t index) {
     --table->in_use;
 }
 
-void attach(Slot *slot, std::int32_t index, TransactionId xid, const Share &share) {
-    table->effects[index].xid = xid;
+void attach(Slot *slot, std::int32_t index, Txid txid, const Share &share) {
+    table->effects[index].xid = xid_of(txid);
+    table->effects[index].txid = txid;
     table->effects[index].share = share;
     push(slot->effects, index);
+}
+
+enum class Outcome { in_progress, committed, aborted, forgotten };
+
+// Asked in this order: a transaction out of progress has its outcome on record,
+// unless vacuum has removed that since.
+Outcome outcome_of(TransactionId xid) {
+    if (TransactionIdIsInProgress(xid)) return Outcome::in_progress;
+    LWLockAcquire(XactTruncationLock, LW_SHARED);
+    Outcome outcome = Outcome::forgotten;
+    if (!TransactionIdPrecedes(xid, compat::oldest_recorded_xid()))
+        outcome = TransactionIdDidCommit(xid) ? Outcome::committed : Outcome::aborted;
+    LWLockRelease(XactTruncationLock);
+    return outcome;
+}
+
+// Takes the effect that at leads to out of the slot's chain and lets the bounds
+// have its outcome. Needs the effects lock exclusively.
+void apply(Slot *slot, std::int32_t *at, bool committed) {
+    const std::int32_t index = *at;
+    Effect &effect = table->effects[index];
+    with_slot(slot, [&] {
+        if (committed)
+            settle(slot->bounds, effect.share);
+        else
+            revert(slot->bounds, effect.share, Share{});
+        ++slot->version;
+    });
+    *at = effect.next;
+    free_effect(index);
+    unpin_slot(slot);
+}
+
+bool find_forgotten(const Slot *slot, Txid &txid) {
+    bool found = false;
+    LWLockAcquire(effects_lock(), LW_SHARED);
+    for (std::int32_t i = slot->effects; i >= 0 && !found; i = table->effects[i].next) {
+        found = outcome_of(table->effects[i].xid) == Outcome::forgotten;
+        txid = table->effects[i].txid;
+    }
+    LWLockRelease(effects_lock());
+    return found;
+}
+
+// True if the transaction's transfers of the account are there.
+bool has_transfers(AccountId account, Txid txid) {
+    bool found = false;
+    const auto look = [&](const TransferRow &row) {
+        found = found || row.txid == txid;
+        return row.txid < txid;
+    };
+    with_latest_snapshot([&](Snapshot snapshot) {
+        with_table(storage().transfer, AccessShareLock, [&](Relation transfer) {
+            scan_tail_side(transfer, storage().transfer_by_debit, TransferColumn::debit_account, snapshot,
+                           account, txid, look);
+            scan_tail_side(transfer, storage().transfer_by_credit, TransferColumn::credit_account, snapshot,
+                           account, txid, look);
+        });
+    });
+    return found;
 }
 
 }  // namespace
@@ -99,7 +162,7 @@ void reserve_effects(int count) {
 void hand_over(Slot *slot, Txid txid, const Share &share) {
     LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
     Assert(reserve >= 0);
-    attach(slot, pop(reserve), xid_of(txid), share);
+    attach(slot, pop(reserve), txid, share);
     LWLockRelease(effects_lock());
 }
 
@@ -116,7 +179,7 @@ void add_effect(Slot *slot, Txid txid, const Share &share) {
     if (room) {
         const std::int32_t index = pop(table->free);
         ++table->in_use;
-        attach(slot, index, xid_of(txid), share);
+        attach(slot, index, txid, share);
         pg_atomic_add_fetch_u32(&slot->users, 1);
     }
     LWLockRelease(effects_lock());
@@ -125,28 +188,29 @@ void add_effect(Slot *slot, Txid txid, const Share &share) {
 
 void resolve_effects(Slot *slot) {
     LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
-    std::int32_t *at = &slot->effects;
-    while (*at >= 0) {
-        const std::int32_t index = *at;
-        Effect &effect = table->effects[index];
-        // Asked in this order: a transaction out of progress has its outcome on record.
-        if (TransactionIdIsInProgress(effect.xid)) {
+    for (std::int32_t *at = &slot->effects; *at >= 0;) {
+        Effect &effect = table->effects[*at];
+        const Outcome outcome = outcome_of(effect.xid);
+        if (outcome == Outcome::committed || outcome == Outcome::aborted)
+            apply(slot, at, outcome == Outcome::committed);
+        else
             at = &effect.next;
-            continue;
-        }
-        const bool committed = TransactionIdDidCommit(effect.xid);
-        with_slot(slot, [&] {
-            if (committed)
-                settle(slot->bounds, effect.share);
-            else
-                revert(slot->bounds, effect.share, Share{});
-            ++slot->version;
-        });
-        *at = effect.next;
-        free_effect(index);
-        unpin_slot(slot);
     }
     LWLockRelease(effects_lock());
+}
+
+void resolve_all_effects(Slot *slot) {
+    resolve_effects(slot);
+    for (Txid forgotten; find_forgotten(slot, forgotten);) {
+        const bool committed = has_transfers(slot->key.account, forgotten);
+        LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
+        for (std::int32_t *at = &slot->effects; *at >= 0; at = &table->effects[*at].next)
+            if (table->effects[*at].txid == forgotten) {
+                apply(slot, at, committed);
+                break;
+            }
+        LWLockRelease(effects_lock());
+    }
 }
 
 void drop_effects(Slot *slot) {

@@ -27,8 +27,14 @@ void release_reserved_effects();
 // At a slot's load: the effect of a transaction found in progress, or LG902.
 void add_effect(Slot *slot, Txid txid, const Share &share);
 
-// Applies the effects of those transactions that have ended since.
+// Applies the effects of those transactions that have ended since and whose
+// outcome is still on record.
 void resolve_effects(Slot *slot);
+
+// The same, also for those that ended so long ago that vacuum has removed the
+// record (pg_xact): then the tables tell whether the transaction's transfers are
+// there. For a slot of this database that the caller has pinned; scans.
+void resolve_all_effects(Slot *slot);
 
 // Forgets all effects of a slot whose load failed.
 void drop_effects(Slot *slot);

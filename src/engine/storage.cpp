@@ -53,8 +53,9 @@ Oid table_named(Oid schema, const char *name, int column_count) {
 
 void forget(Datum, Oid relation) {
     ++invalidations;
-    if (relation == InvalidOid || relation == cached.transfer || relation == cached.account)
-        cache_valid = false;
+    for (const Oid ours :
+         {InvalidOid, cached.asset, cached.account, cached.balance, cached.transfer, cached.installation})
+        if (relation == ours) cache_valid = false;
 }
 
 Storage look_up() {

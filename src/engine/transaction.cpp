@@ -70,7 +70,7 @@ AccountUse &begin_use(AccountId account) {
     mine.first = use;
     *find(account) = use;
     ++mine.count;
-    if (use->slot->effects >= 0) resolve_effects(use->slot);
+    if (use->slot->effects >= 0) resolve_all_effects(use->slot);
     return *use;
 }
 

@@ -23,6 +23,15 @@ inline TransactionId oldest_running_xid() {
 #endif
 }
 
+// Transactions before this one have no record in pg_xact any more. Needs XactTruncationLock.
+inline TransactionId oldest_recorded_xid() {
+#if PG_VERSION_NUM >= 170000
+    return TransamVariables->oldestClogXid;
+#else
+    return ShmemVariableCache->oldestClogXid;
+#endif
+}
+
 inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot snapshot, int key_count) {
 #if PG_VERSION_NUM >= 180000
     return index_beginscan(table, index, snapshot, nullptr, key_count, 0);

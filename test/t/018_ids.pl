@@ -50,21 +50,13 @@ healthy($node, 'postgres', 'at the end');
 fresh('accounts', qq{
 	INSERT INTO ledger_data.asset VALUES ($future, 2, 'USD', 0.01);
 	INSERT INTO ledger_data.account SELECT $future + i, $future, -9223372036854775807, 9223372036854775807, now(), 0, 'x' || i, '{}' FROM generate_series(1, 2) AS i;});
-TODO:
-{
-	local $TODO = 'the lanes are set from the transfers alone (make_lanes_ready)';
-	cmp_ok($node->safe_psql('accounts', "SELECT ledger.transfer('x2', 'x1', 1)"), '>', $future, 'above an account of the future');
-	cmp_ok($node->safe_psql('accounts', "SELECT ledger.open_account('x3', 'USD')"), '>', $future, 'another account as well');
-}
+cmp_ok($node->safe_psql('accounts', "SELECT ledger.transfer('x2', 'x1', 1)"), '>', $future, 'above an account of the future');
+cmp_ok($node->safe_psql('accounts', "SELECT ledger.open_account('x3', 'USD')"), '>', $future, 'another account as well');
 
 fresh('early');
 refused($node, 'early', "SELECT ledger.transfer('x1', 'x2', 1)", 'LG002', 'a client comes before the restore');
 $node->safe_psql('early', $_) foreach $restored, $transfer;
-TODO:
-{
-	local $TODO = 'the lanes are set at the first call, and stay so though it fails (writable_database)';
-	cmp_ok($node->safe_psql('early', "SELECT ledger.transfer('x2', 'x1', 1)"), '>', $future, 'above what was restored after it');
-}
+cmp_ok($node->safe_psql('early', "SELECT ledger.transfer('x2', 'x1', 1)"), '>', $future, 'above what was restored after it');
 healthy($node, $_, "$_ restored") foreach 'accounts', 'early';
 
 $node->stop;
