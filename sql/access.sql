@@ -12,10 +12,13 @@ AS $$
         ('writer',   'transfer'), ('writer', 'try_transfer'), ('writer', 'transfer_batch'), ('writer', 'transfer_up_to'),
         ('writer',   'reverse_transfer'), ('writer', 'add_stock'), ('writer', 'deduct_stock'), ('writer', 'try_deduct_stock'),
         ('writer',   'deduct_stocks'), ('writer', 'restore_stock'),
+        ('writer',   'issue_request_token'), ('writer', 'begin_request'), ('writer', 'complete_request'), ('writer', 'fail_request'),
+        ('writer',   'accept_message'), ('writer', 'sign_request'), ('writer', 'verify_signed_request'),
         ('operator', 'create_asset'), ('operator', 'open_account'), ('operator', 'alter_account'), ('operator', 'freeze_account'),
         ('operator', 'unfreeze_account'), ('operator', 'close_account'), ('operator', 'create_stock'), ('operator', 'fold'),
-        ('operator', 'check_invariants'), ('operator', 'stat'),
-        ('auditor',  'check_invariants'), ('auditor', 'stat')) AS g (level, name)
+        ('operator', 'requests'), ('operator', 'purge_requests'), ('operator', 'add_client'), ('operator', 'rotate_client'),
+        ('operator', 'remove_client'), ('operator', 'check_invariants'), ('operator', 'stat'),
+        ('auditor',  'requests'), ('auditor', 'check_invariants'), ('auditor', 'stat')) AS g (level, name)
     LEFT JOIN pg_catalog.pg_proc AS p
         ON p.proname OPERATOR(pg_catalog.=) g.name AND p.pronamespace OPERATOR(pg_catalog.=) 'ledger'::pg_catalog.regnamespace
     WHERE g.level OPERATOR(pg_catalog.=) ANY (CASE access_of.level
@@ -69,7 +72,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION ledger.grant_access(regrole, text) IS
-'Gives a role one level, in place of any it had: reader (views, balances), writer (reader, and daily work), operator (writer, and accounts, limits, freezing, folding, checks) or auditor (reader, and checks). For a superuser or the extension''s owner.';
+'Gives a role one level, in place of any it had: reader (views, balances), writer (reader, and daily work), operator (writer, and accounts, limits, freezing, folding, purging, clients, checks) or auditor (reader, and requests, checks). For a superuser or the extension''s owner.';
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ledger FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ledger_data FROM PUBLIC;

@@ -17,12 +17,19 @@ CREATE FUNCTION ledger_data.refuse(condition text, message text, detail text, hi
     LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ledger_refuse';
 COMMENT ON FUNCTION ledger_data.refuse(text, text, text, text) IS 'raises one of the ledger''s conditions by name';
 
-CREATE FUNCTION ledger.create_asset(code text, scale integer DEFAULT 0, description text DEFAULT NULL) RETURNS void
+CREATE FUNCTION ledger.create_asset(code text, scale integer DEFAULT 0, description text DEFAULT NULL, key text DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     existing ledger_data.asset%ROWTYPE;
+    call     jsonb;
 BEGIN
+    IF key IS NOT NULL THEN
+        call := pg_catalog.jsonb_build_object('function', 'create_asset', 'code', code, 'scale', scale, 'description', description);
+        IF ledger_data.recall(key, call) IS NOT NULL THEN
+            RETURN;
+        END IF;
+    END IF;
     IF code IS NULL OR scale IS NULL THEN
         RAISE EXCEPTION 'an asset needs a code and a scale' USING
             ERRCODE = 'null_value_not_allowed', HINT = 'For example ledger.create_asset(''USD'', 2).';
@@ -50,12 +57,15 @@ BEGIN
                 HINT = 'An asset cannot be changed; choose another code.';
         END IF;
     END IF;
+    IF key IS NOT NULL THEN
+        PERFORM ledger_data.remember(key, call, NULL::jsonb, 0::bigint);
+    END IF;
 END
 $$;
-COMMENT ON FUNCTION ledger.create_asset(text, integer, text) IS
+COMMENT ON FUNCTION ledger.create_asset(text, integer, text, text) IS
 'Registers a unit of value. scale: decimal places, 0 to 18 (CNY 2, JPY 0, BTC 8). Repeating it identically is no error; with another scale or description it is 42710.';
 
-CREATE FUNCTION ledger.open_account(code text, asset text, floor numeric DEFAULT 0, ceiling numeric DEFAULT NULL, metadata jsonb DEFAULT '{}') RETURNS bigint
+CREATE FUNCTION ledger.open_account(code text, asset text, floor numeric DEFAULT 0, ceiling numeric DEFAULT NULL, metadata jsonb DEFAULT '{}', key text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -63,7 +73,17 @@ DECLARE
     lower bigint;
     upper bigint;
     opened bigint;
+    call   jsonb;
+    answer jsonb;
 BEGIN
+    IF key IS NOT NULL THEN
+        call := pg_catalog.jsonb_build_object('function', 'open_account', 'code', code, 'asset', asset, 'floor', floor,
+                                              'ceiling', ceiling, 'metadata', ledger_data.fingerprint(metadata));
+        answer := ledger_data.recall(key, call);
+        IF answer IS NOT NULL THEN
+            RETURN answer::bigint;
+        END IF;
+    END IF;
     IF code IS NULL OR asset IS NULL THEN
         RAISE EXCEPTION 'an account needs a code and an asset' USING
             ERRCODE = 'null_value_not_allowed', HINT = 'For example ledger.open_account(''alice'', ''USD'').';
@@ -98,28 +118,31 @@ BEGIN
             pg_catalog.format('account "%s" already exists', code), NULL,
             'Choose another code, or change its limits with ledger.alter_account().');
     END IF;
+    IF key IS NOT NULL THEN
+        PERFORM ledger_data.remember(key, call, pg_catalog.to_jsonb(opened), 0::bigint);
+    END IF;
     RETURN opened;
 END
 $$;
-COMMENT ON FUNCTION ledger.open_account(text, text, numeric, numeric, jsonb) IS
-'Opens an account of 1 to 255 characters'' code in an asset and returns its id. floor and ceiling bound its balance, in natural units; NULL means unbounded (a system account). LG003 where it exists, LG008 for an unknown asset.';
+COMMENT ON FUNCTION ledger.open_account(text, text, numeric, numeric, jsonb, text) IS
+'Opens an account of 1 to 255 characters'' code in an asset and returns its id. floor and ceiling bound its balance, in natural units; NULL means unbounded (a system account). LG003 where it exists, LG008 for an unknown asset. Repeated under its key it returns the same id.';
 
-CREATE FUNCTION ledger.alter_account(code text, floor numeric DEFAULT 'NaN', ceiling numeric DEFAULT 'NaN', metadata jsonb DEFAULT NULL) RETURNS void
+CREATE FUNCTION ledger.alter_account(code text, floor numeric DEFAULT 'NaN', ceiling numeric DEFAULT 'NaN', metadata jsonb DEFAULT NULL, key text DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_alter_account';
-COMMENT ON FUNCTION ledger.alter_account(text, numeric, numeric, jsonb) IS
-'Changes what is named: alter_account(''alice'', floor => -100). A limit left out (NaN) stays, NULL removes it; metadata left out or NULL stays. A limit the balance is already past is refused (LG001, LG005, or LG009 while transactions are in flight). A stricter limit holds for everybody at once, a looser one from commit. Waits for another change of the same account.';
+COMMENT ON FUNCTION ledger.alter_account(text, numeric, numeric, jsonb, text) IS
+'Changes what is named: alter_account(''alice'', floor => -100). A limit left out (NaN) stays, NULL removes it; metadata left out or NULL stays. A limit the balance is already past is refused (LG001, LG005, or LG009 while transactions are in flight). A stricter limit holds for everybody at once, a looser one from commit. Waits for another change of the same account. Repeated under its key it changes nothing.';
 
-CREATE FUNCTION ledger.freeze_account(code text) RETURNS void
+CREATE FUNCTION ledger.freeze_account(code text, key text DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_freeze_account';
-COMMENT ON FUNCTION ledger.freeze_account(text) IS
+COMMENT ON FUNCTION ledger.freeze_account(text, text) IS
 'Refuses every later movement into or out of the account (LG004), for everybody at once; transfers already made in open transactions may still commit. Freezing twice is no error.';
 
-CREATE FUNCTION ledger.unfreeze_account(code text) RETURNS void
+CREATE FUNCTION ledger.unfreeze_account(code text, key text DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_unfreeze_account';
-COMMENT ON FUNCTION ledger.unfreeze_account(text) IS
+COMMENT ON FUNCTION ledger.unfreeze_account(text, text) IS
 'Lets a frozen account move again, from commit. An open account is left as it is; a closed one is LG004.';
 
-CREATE FUNCTION ledger.close_account(code text) RETURNS void
+CREATE FUNCTION ledger.close_account(code text, key text DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_close_account';
-COMMENT ON FUNCTION ledger.close_account(text) IS
+COMMENT ON FUNCTION ledger.close_account(text, text) IS
 'Closes an account for ever. Its balance must be zero (LG012 otherwise) with no transaction in flight (LG009).';

@@ -111,6 +111,11 @@ BEGIN
         ON t.id = r.reversal AND t.ref = r.transfer
     WHERE r.transfer IS NULL OR t.id IS NULL;
 
+    RETURN QUERY
+    SELECT 'calls have their transfer', r.key, pg_catalog.format('transfer %s does not exist', r.transfer)
+    FROM ledger_data.request AS r
+    WHERE r.transfer <> 0 AND NOT EXISTS (SELECT FROM ledger_data.transfer AS t WHERE t.id = r.transfer);
+
     RETURN QUERY SELECT e.* FROM ledger_data.check_escrow() AS e;
 END
 $$;

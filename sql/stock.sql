@@ -2,17 +2,27 @@
 -- beside it stands <sku>:sold, where what is sold goes, and one account
 -- stock:supply without a floor, where everything comes from.
 
-CREATE FUNCTION ledger.add_stock(sku text, quantity bigint) RETURNS bigint
+CREATE FUNCTION ledger.add_stock(sku text, quantity bigint, key text DEFAULT NULL) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_add_stock';
-COMMENT ON FUNCTION ledger.add_stock(text, bigint) IS
-'Brings quantity into stock from supply; returns what is available after. LG002 for an unknown SKU, LG006 for a quantity below 1.';
+COMMENT ON FUNCTION ledger.add_stock(text, bigint, text) IS
+'Brings quantity into stock from supply; returns what is available after. LG002 for an unknown SKU, LG006 for a quantity below 1. Repeated under its key it returns the same.';
 
-CREATE FUNCTION ledger.create_stock(sku text, quantity bigint DEFAULT 0, metadata jsonb DEFAULT '{}') RETURNS bigint
+CREATE FUNCTION ledger.create_stock(sku text, quantity bigint DEFAULT 0, metadata jsonb DEFAULT '{}', key text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     opened bigint;
+    call   jsonb;
+    answer jsonb;
 BEGIN
+    IF key IS NOT NULL THEN
+        call := pg_catalog.jsonb_build_object('function', 'create_stock', 'sku', sku, 'quantity', quantity,
+                                              'metadata', ledger_data.fingerprint(metadata));
+        answer := ledger_data.recall(key, call);
+        IF answer IS NOT NULL THEN
+            RETURN answer::bigint;
+        END IF;
+    END IF;
     IF sku IS NULL OR quantity IS NULL THEN
         RAISE EXCEPTION 'stock needs a SKU and a quantity' USING
             ERRCODE = 'null_value_not_allowed', HINT = 'For example ledger.create_stock(''SKU-1'', 100).';
@@ -39,31 +49,34 @@ BEGIN
     IF quantity > 0 THEN
         PERFORM ledger.add_stock(sku, quantity);
     END IF;
+    IF key IS NOT NULL THEN
+        PERFORM ledger_data.remember(key, call, pg_catalog.to_jsonb(opened), 0::bigint);
+    END IF;
     RETURN opened;
 END
 $$;
-COMMENT ON FUNCTION ledger.create_stock(text, bigint, jsonb) IS
+COMMENT ON FUNCTION ledger.create_stock(text, bigint, jsonb, text) IS
 'Registers a SKU of 1 to 250 characters with its first quantity, and returns its account id. LG003 where an account has that code already.';
 
-CREATE FUNCTION ledger.deduct_stock(sku text, quantity bigint, metadata jsonb DEFAULT NULL) RETURNS bigint
+CREATE FUNCTION ledger.deduct_stock(sku text, quantity bigint, key text DEFAULT NULL, metadata jsonb DEFAULT NULL) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_deduct_stock';
-COMMENT ON FUNCTION ledger.deduct_stock(text, bigint, jsonb) IS
-'Sells quantity of a SKU; returns what remains available. Never oversells and waits for nobody. LG001 when short, LG009 when short only because of transactions in flight, LG002 for an unknown SKU, LG006 for a quantity below 1.';
+COMMENT ON FUNCTION ledger.deduct_stock(text, bigint, text, jsonb) IS
+'Sells quantity of a SKU; returns what remains available. Never oversells and waits for nobody. LG001 when short, LG009 when short only because of transactions in flight, LG002 for an unknown SKU, LG006 for a quantity below 1. Repeated under its key it returns the same.';
 
-CREATE FUNCTION ledger.try_deduct_stock(sku text, quantity bigint, metadata jsonb DEFAULT NULL) RETURNS bigint
+CREATE FUNCTION ledger.try_deduct_stock(sku text, quantity bigint, key text DEFAULT NULL, metadata jsonb DEFAULT NULL) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_try_deduct_stock';
-COMMENT ON FUNCTION ledger.try_deduct_stock(text, bigint, jsonb) IS
-'As ledger.deduct_stock, but NULL when short: the flash-sale call, with no error and no log line.';
+COMMENT ON FUNCTION ledger.try_deduct_stock(text, bigint, text, jsonb) IS
+'As ledger.deduct_stock, but NULL when short: the flash-sale call, with no error and no log line. Under a key NULL is an answer too, and stays NULL.';
 
-CREATE FUNCTION ledger.deduct_stocks(skus text[], quantities bigint[], OUT sku text, OUT remaining bigint) RETURNS SETOF record
+CREATE FUNCTION ledger.deduct_stocks(skus text[], quantities bigint[], key text DEFAULT NULL, OUT sku text, OUT remaining bigint) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'ledger_deduct_stocks';
-COMMENT ON FUNCTION ledger.deduct_stocks(text[], bigint[]) IS
-'Sells a cart: every line or none. Returns what remains of each; an error names the first line that cannot be had.';
+COMMENT ON FUNCTION ledger.deduct_stocks(text[], bigint[], text) IS
+'Sells a cart: every line or none. Returns what remains of each; an error names the first line that cannot be had. Repeated under its key it returns the same.';
 
-CREATE FUNCTION ledger.restore_stock(sku text, quantity bigint) RETURNS bigint
+CREATE FUNCTION ledger.restore_stock(sku text, quantity bigint, key text DEFAULT NULL) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_restore_stock';
-COMMENT ON FUNCTION ledger.restore_stock(text, bigint) IS
-'Takes quantity back from a customer; returns what is available after. LG001 for more than was ever sold.';
+COMMENT ON FUNCTION ledger.restore_stock(text, bigint, text) IS
+'Takes quantity back from a customer; returns what is available after. LG001 for more than was ever sold. Repeated under its key it returns the same.';
 
 CREATE VIEW ledger.stock AS
 SELECT a.code AS sku,

@@ -62,6 +62,39 @@ CREATE TABLE ledger_data.reversal (
 );
 COMMENT ON TABLE ledger_data.reversal IS 'which transfer reversed which';
 
+-- The registry of idempotent requests: one row a name, which the primary key makes unique.
+-- kind: 1 request, 2 call of a function under a key, 3 message of an inbox, 4 nonce.
+-- state: 0 issued (a token), 1 in progress, 2 completed, 3 failed (may be tried again), 4 rejected.
+-- Purged from expires_at on, unless it is in progress and leased.
+CREATE TABLE ledger_data.request (
+    created_at   timestamptz NOT NULL,
+    expires_at   timestamptz NOT NULL,
+    leased_until timestamptz NOT NULL,  -- -infinity unless in progress
+    holder       bigint      NOT NULL,  -- the session that began the present attempt
+    transfer     bigint      NOT NULL,  -- that a call made, else 0
+    attempt      integer     NOT NULL,
+    kind         smallint    NOT NULL,
+    state        smallint    NOT NULL,
+    scope        text        COLLATE "C" NOT NULL,
+    key          text        COLLATE "C" NOT NULL,
+    fingerprint  bytea,                 -- SHA-256 of a request's payload
+    arguments    jsonb,                 -- a call's function and arguments
+    response     jsonb,
+    PRIMARY KEY (key, scope, kind)      -- the key first: it alone decides nearly every comparison
+) WITH (fillfactor = 85);
+CREATE INDEX request_expires_at_idx ON ledger_data.request (expires_at);
+COMMENT ON TABLE ledger_data.request IS 'the registry of idempotent requests, keys, inbox messages and nonces';
+
+-- Who may sign requests (ledger.verify_signed_request). Secrets: no role is granted anything here.
+CREATE TABLE ledger_data.client (
+    client         text        COLLATE "C" PRIMARY KEY,
+    secret         text        NOT NULL,
+    previous       text,                -- valid until previous_until
+    previous_until timestamptz,
+    added_at       timestamptz NOT NULL
+);
+COMMENT ON TABLE ledger_data.client IS 'clients that sign their requests, and their secrets';
+
 -- Where this ledger lives. Never dumped: a ledger that finds no row of its own
 -- here (restored, or copied by CREATE DATABASE ... TEMPLATE) folds everything
 -- and sets base so that its txids go on above the ones it brought along.
@@ -78,6 +111,8 @@ SELECT pg_catalog.pg_extension_config_dump('ledger_data.account', '');
 SELECT pg_catalog.pg_extension_config_dump('ledger_data.balance', '');
 SELECT pg_catalog.pg_extension_config_dump('ledger_data.transfer', '');
 SELECT pg_catalog.pg_extension_config_dump('ledger_data.reversal', '');
+SELECT pg_catalog.pg_extension_config_dump('ledger_data.request', '');
+SELECT pg_catalog.pg_extension_config_dump('ledger_data.client', '');
 
 -- Guards against hand-made changes (LG401). They let an INSERT in while the
 -- ledger is not in use yet, which is when pg_restore copies the rows back.
@@ -94,6 +129,8 @@ CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_dat
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.transfer
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
 CREATE TRIGGER guard BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_data.reversal
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.request
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
 CREATE TRIGGER guard BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_data.installation
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();

@@ -1,38 +1,47 @@
 -- Transfers. All of them go through the engine's one way (src/engine/post.cpp).
 
-CREATE FUNCTION ledger.transfer(source text, destination text, amount numeric, metadata jsonb DEFAULT NULL) RETURNS bigint
+CREATE FUNCTION ledger.transfer(source text, destination text, amount numeric, key text DEFAULT NULL, metadata jsonb DEFAULT NULL) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_transfer';
-COMMENT ON FUNCTION ledger.transfer(text, text, numeric, jsonb) IS
-'Moves amount (natural units, exact) from source to destination and returns the transfer''s id, or raises: LG001 short, LG009 short only because of transactions in flight, LG002 unknown account, LG004 not open, LG005 over the ceiling, LG006 amount, LG007 assets differ. Locks no row and waits for nobody.';
+COMMENT ON FUNCTION ledger.transfer(text, text, numeric, text, jsonb) IS
+'Moves amount (natural units, exact) from source to destination and returns the transfer''s id, or raises: LG001 short, LG009 short only because of transactions in flight, LG002 unknown account, LG004 not open, LG005 over the ceiling, LG006 amount, LG007 assets differ. Locks no row and waits for nobody. key: made once, repeated it returns the same id; LG301 with other arguments.';
 
-CREATE FUNCTION ledger.try_transfer(source text, destination text, amount numeric, metadata jsonb DEFAULT NULL) RETURNS bigint
+CREATE FUNCTION ledger.try_transfer(source text, destination text, amount numeric, key text DEFAULT NULL, metadata jsonb DEFAULT NULL) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_try_transfer';
-COMMENT ON FUNCTION ledger.try_transfer(text, text, numeric, jsonb) IS
-'As ledger.transfer, but NULL where the source cannot cover the amount now; raises on everything else.';
+COMMENT ON FUNCTION ledger.try_transfer(text, text, numeric, text, jsonb) IS
+'As ledger.transfer, but NULL where the source cannot cover the amount now; raises on everything else. Under a key NULL is an answer too, and stays NULL.';
 
-CREATE FUNCTION ledger.transfer_batch(sources text[], destinations text[], amounts numeric[], atomic boolean DEFAULT true,
+CREATE FUNCTION ledger.transfer_batch(sources text[], destinations text[], amounts numeric[], keys text[] DEFAULT NULL, atomic boolean DEFAULT true,
                                       OUT ordinal integer, OUT transfer_id bigint, OUT status text) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'ledger_transfer_batch';
-COMMENT ON FUNCTION ledger.transfer_batch(text[], text[], numeric[], boolean) IS
-'Makes many transfers, in order, in one call. atomic: all, or an error that names the first failing ordinal (from 1). Otherwise each on its own: status is ok or the condition''s name (insufficient_balance, unknown_account, ...). The arrays have one length.';
+COMMENT ON FUNCTION ledger.transfer_batch(text[], text[], numeric[], text[], boolean) IS
+'Makes many transfers, in order, in one call. atomic: all, or an error that names the first failing ordinal (from 1). Otherwise each on its own: status is ok or the condition''s name (insufficient_balance, unknown_account, ...). The arrays have one length. keys: an element whose key was used is a duplicate, with the id made then.';
 
-CREATE FUNCTION ledger.transfer_up_to(source text, destination text, maximum numeric, metadata jsonb DEFAULT NULL,
+CREATE FUNCTION ledger.transfer_up_to(source text, destination text, maximum numeric, key text DEFAULT NULL, metadata jsonb DEFAULT NULL,
                                       OUT transfer_id bigint, OUT amount numeric) RETURNS record
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_transfer_up_to';
-COMMENT ON FUNCTION ledger.transfer_up_to(text, text, numeric, jsonb) IS
-'Moves as much as the source can give and the destination can take now, up to maximum (a sweep). NULL and 0 where that is nothing.';
+COMMENT ON FUNCTION ledger.transfer_up_to(text, text, numeric, text, jsonb) IS
+'Moves as much as the source can give and the destination can take now, up to maximum (a sweep). NULL and 0 where that is nothing. Repeated under its key it returns what it did.';
 
 CREATE FUNCTION ledger_data.post_reversal(id bigint, source bigint, destination bigint, amount bigint, ref bigint, metadata jsonb) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_post_reversal';
 COMMENT ON FUNCTION ledger_data.post_reversal(bigint, bigint, bigint, bigint, bigint, jsonb) IS 'posts a transfer of kind reversal between account ids';
 
-CREATE FUNCTION ledger.reverse_transfer(transfer_id bigint, reason text DEFAULT NULL) RETURNS bigint
+CREATE FUNCTION ledger.reverse_transfer(transfer_id bigint, key text DEFAULT NULL, reason text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     original ledger_data.transfer%ROWTYPE;
     reversed bigint;
+    call     jsonb;
+    answer   jsonb;
 BEGIN
+    IF key IS NOT NULL THEN
+        call := pg_catalog.jsonb_build_object('function', 'reverse_transfer', 'transfer_id', transfer_id, 'reason', reason);
+        answer := ledger_data.recall(key, call);
+        IF answer IS NOT NULL THEN
+            RETURN answer::bigint;
+        END IF;
+    END IF;
     IF transfer_id IS NULL THEN
         RAISE EXCEPTION 'the transfer to reverse is null' USING
             ERRCODE = 'null_value_not_allowed', HINT = 'Give the id that ledger.transfer() returned.';
@@ -55,9 +64,13 @@ BEGIN
             pg_catalog.format('Transfer %s reversed it.', reversed),
             'A transfer is reversed once; to move the amount again, make a new transfer.');
     END IF;
-    RETURN ledger_data.post_reversal(reversed, original.credit_account, original.debit_account, original.amount, original.id,
+    PERFORM ledger_data.post_reversal(reversed, original.credit_account, original.debit_account, original.amount, original.id,
         CASE WHEN reason IS NULL THEN NULL ELSE pg_catalog.jsonb_build_object('reason', reason) END);
+    IF key IS NOT NULL THEN
+        PERFORM ledger_data.remember(key, call, pg_catalog.to_jsonb(reversed), reversed);
+    END IF;
+    RETURN reversed;
 END
 $$;
-COMMENT ON FUNCTION ledger.reverse_transfer(bigint, text) IS
-'Makes the opposite movement of a transfer, linked to it (kind reversal, ref), and returns its id. Once: LG011 afterwards; LG010 for an unknown transfer. Limits apply as to any transfer: LG001 where the destination no longer has the amount.';
+COMMENT ON FUNCTION ledger.reverse_transfer(bigint, text, text) IS
+'Makes the opposite movement of a transfer, linked to it (kind reversal, ref), and returns its id. Once: LG011 afterwards; LG010 for an unknown transfer. Limits apply as to any transfer: LG001 where the destination no longer has the amount. Repeated under its key it returns the same id.';

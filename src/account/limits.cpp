@@ -2,12 +2,12 @@
 //
 // The row in ledger_data.account and the slot change together: the slot at once
 // where the new limits are stricter, at commit where they are looser.
-#include "engine/order.hpp"
 #include "engine/storage.hpp"
 #include "engine/transaction.hpp"
 #include "pg/error.hpp"
 #include "pg/numeric.hpp"
 #include "pg/table.hpp"
+#include "request/call.hpp"
 
 namespace ledger {
 
@@ -76,8 +76,7 @@ void write_account(AccountId account, const Limits &limits, Jsonb *metadata) {
 // Finds the account, locks it against other changes, and lets change(limits)
 // say what it shall be.
 template <typename Change>
-void change_account(FunctionCallInfo fcinfo, const char *function, Jsonb *metadata, Change change) {
-    begin_posting(function);
+void change_account(FunctionCallInfo fcinfo, Jsonb *metadata, Change change) {
     const Code code = code_of(text_argument(fcinfo, 0, "code"));
     Account account;
     if (!find_account(code, account)) raise_refusal(unknown_account(code));
@@ -90,6 +89,17 @@ void change_account(FunctionCallInfo fcinfo, const char *function, Jsonb *metada
     const LimitChange result = change_limits(use, wanted);
     if (result != LimitChange::ok) raise_change(result, code, account, wanted);
     write_account(account.id, wanted, metadata);
+}
+
+// A change of state, (code, key): once for the key.
+void change_state(FunctionCallInfo fcinfo, const char *function, AccountState state) {
+    begin_posting(function);
+    const Call call = call_under(key_argument(fcinfo, 1), function, [&](JsonObject &arguments) {
+        put_text(arguments, "code", fcinfo->args[0]);
+    });
+    if (recall(call).answer) return;
+    change_account(fcinfo, nullptr, [&](const Account &, Limits &limits) { limits.state = state; });
+    remember(call, nullptr);
 }
 
 // The limit an argument asks for: NULL is unbounded, NaN (the default) leaves it.
@@ -111,8 +121,16 @@ Minor limit_argument(FunctionCallInfo fcinfo, int number, const Account &account
 using namespace ledger;
 
 LEDGER_FUNCTION(ledger_alter_account) {
-    Jsonb *metadata = metadata_argument(fcinfo, 3);
-    change_account(fcinfo, "ledger.alter_account()", metadata, [&](const Account &account, Limits &limits) {
+    const char *function = "ledger.alter_account()";
+    begin_posting(function);
+    const Call call = call_under(key_argument(fcinfo, 4), function, [&](JsonObject &arguments) {
+        put_text(arguments, "code", fcinfo->args[0]);
+        put_numeric(arguments, "floor", fcinfo->args[1]);
+        put_numeric(arguments, "ceiling", fcinfo->args[2]);
+        put_digest(arguments, "metadata", fcinfo->args[3]);
+    });
+    if (recall(call).answer) PG_RETURN_VOID();
+    change_account(fcinfo, metadata_argument(fcinfo, 3), [&](const Account &account, Limits &limits) {
         limits.floor = limit_argument(fcinfo, 1, account, limits.floor, kFloorNone);
         limits.ceiling = limit_argument(fcinfo, 2, account, limits.ceiling, kCeilingNone);
         if (limits.floor > limits.ceiling)
@@ -121,23 +139,21 @@ LEDGER_FUNCTION(ledger_alter_account) {
                            with_asset(limits.ceiling, account)),
                   "Change both in one call.");
     });
+    remember(call, nullptr);
     PG_RETURN_VOID();
 }
 
 LEDGER_FUNCTION(ledger_freeze_account) {
-    change_account(fcinfo, "ledger.freeze_account()", nullptr,
-                   [](const Account &, Limits &limits) { limits.state = AccountState::frozen; });
+    change_state(fcinfo, "ledger.freeze_account()", AccountState::frozen);
     PG_RETURN_VOID();
 }
 
 LEDGER_FUNCTION(ledger_unfreeze_account) {
-    change_account(fcinfo, "ledger.unfreeze_account()", nullptr,
-                   [](const Account &, Limits &limits) { limits.state = AccountState::open; });
+    change_state(fcinfo, "ledger.unfreeze_account()", AccountState::open);
     PG_RETURN_VOID();
 }
 
 LEDGER_FUNCTION(ledger_close_account) {
-    change_account(fcinfo, "ledger.close_account()", nullptr,
-                   [](const Account &, Limits &limits) { limits.state = AccountState::closed; });
+    change_state(fcinfo, "ledger.close_account()", AccountState::closed);
     PG_RETURN_VOID();
 }

@@ -31,6 +31,20 @@ enum class AccountState : std::int16_t { open = 0, frozen = 1, closed = 2 };
 
 enum class Kind : std::int16_t { posted = 1, reversal = 5 };
 
+// What a row of the registry of idempotent requests stands for: a request between
+// begin_request and complete_request, a call of a function under a key, a message
+// of an inbox, a nonce of a signed request.
+enum class RequestKind : std::int16_t { request = 1, call = 2, message = 3, nonce = 4 };
+
+// issued: a token not used yet. failed may be tried again, rejected may not.
+enum class RequestState : std::int16_t {
+    issued = 0,
+    in_progress = 1,
+    completed = 2,
+    failed = 3,
+    rejected = 4
+};
+
 struct Limits {
     Minor floor;
     Minor ceiling;

@@ -37,7 +37,8 @@ void reset_entry(Database &entry, Oid database, Oid extension) {
     entry.extension = extension;
     pg_atomic_write_u32(&entry.ready, 0);
     entry.base = 0;
-    for (pg_atomic_uint64 *counter : {&entry.refusals, &entry.folds, &entry.worker_started_at})
+    for (pg_atomic_uint64 *counter :
+         {&entry.refusals, &entry.folds, &entry.worker_started_at, &entry.purge_due_at})
         pg_atomic_write_u64(counter, 0);
     pg_atomic_write_u32(&entry.worker_pid, 0);
     for (Lane &lane : entry.lanes) {
@@ -157,18 +158,31 @@ void databases_shmem_init() {
         Database &entry = databases[i];
         pg_atomic_init_u32(&entry.ready, 0);
         pg_atomic_init_u32(&entry.worker_pid, 0);
-        for (pg_atomic_uint64 *counter : {&entry.refusals, &entry.folds, &entry.worker_started_at})
+        for (pg_atomic_uint64 *counter :
+             {&entry.refusals, &entry.folds, &entry.worker_started_at, &entry.purge_due_at})
             pg_atomic_init_u64(counter, 0);
         for (Lane &lane : entry.lanes) pg_atomic_init_u32(&lane.busy, 0);
         reset_entry(entry, InvalidOid, InvalidOid);
     }
 }
 
-Database &writable_database() {
+void begin_writing(const char *function) {
+    PreventCommandIfReadOnly(function);
+    PreventCommandDuringRecovery(function);
+    PreventCommandIfParallelMode(function);
+    require_preload();
+}
+
+Database &current_database() {
     require_preload();
     const Storage &tables = storage();
     if (!mine || mine->database != MyDatabaseId || mine->extension != tables.extension)
         mine = &entry_for(tables.extension);
+    return *mine;
+}
+
+Database &writable_database() {
+    current_database();
     if (pg_atomic_read_u32(&mine->ready) || rebase.subtransaction != InvalidSubTransactionId) return *mine;
 
     std::int64_t base;

@@ -25,11 +25,20 @@ struct Database {
     pg_atomic_uint64 folds;
     pg_atomic_uint32 worker_pid;         // 0: none runs
     pg_atomic_uint64 worker_started_at;  // when one was last asked for, TimestampTz
+    pg_atomic_uint64 purge_due_at;       // when requests are next to be purged, TimestampTz
     Lane lanes[kLanes];
 };
 
 Size databases_shmem_size();
 void databases_shmem_init();
+
+// Refuses function in a read-only transaction, in recovery, in a parallel worker,
+// and with LG901 without the library preloaded.
+void begin_writing(const char *function);
+
+// The current database's entry, made if need be and perhaps not ready; never
+// waits. Raises LG901, or LG902 with more databases than ledger.databases.
+Database &current_database();
 
 // The current database's entry, ready to be written to. At the first write
 // after an installation, a restore or a copy it folds every account and notes

@@ -69,9 +69,7 @@ void append_many(Relation transfer, CatalogIndexState indexes, const Order *orde
 }  // namespace
 
 Database &begin_posting(const char *function) {
-    PreventCommandIfReadOnly(function);
-    PreventCommandDuringRecovery(function);
-    PreventCommandIfParallelMode(function);
+    begin_writing(function);
     return writable_database();
 }
 

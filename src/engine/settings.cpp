@@ -24,6 +24,17 @@ void define_settings() {
                             "At most two seconds, so that the worker is gone before DROP DATABASE gives up.",
                             &settings.fold_interval_ms, 1000, 10, 2000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
                             nullptr, nullptr);
+    DefineCustomIntVariable("ledger.purge_interval", "How often the worker purges expired requests.", nullptr,
+                            &settings.purge_interval_s, 60, 1, 86400, PGC_SIGHUP, GUC_UNIT_S, nullptr,
+                            nullptr, nullptr);
+    DefineCustomIntVariable("ledger.key_ttl",
+                            "How long idempotency keys and inbox messages are remembered at least.",
+                            "Applies to keys used from now on.", &settings.key_ttl_s, 7 * 86400, 1, INT_MAX,
+                            PGC_SUSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("ledger.signature_window",
+                            "How far the time of a signed request may be from the server's clock.", nullptr,
+                            &settings.signature_window_s, 60, 1, 86400, PGC_SUSET, GUC_UNIT_S, nullptr,
+                            nullptr, nullptr);
     MarkGUCPrefixReserved("ledger");
 }
 

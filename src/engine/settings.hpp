@@ -4,11 +4,14 @@
 namespace ledger {
 
 struct Settings {
-    int slots;             // ledger.slots: accounts in shared memory at a time
-    int databases;         // ledger.databases: databases with a ledger in use
-    int node;              // ledger.node: the node part of every id
-    int fold_threshold;    // ledger.fold_threshold: transfers past the horizon before an account is folded
-    int fold_interval_ms;  // ledger.fold_interval: pause between two passes of the worker
+    int slots;               // ledger.slots: accounts in shared memory at a time
+    int databases;           // ledger.databases: databases with a ledger in use
+    int node;                // ledger.node: the node part of every id
+    int fold_threshold;      // ledger.fold_threshold: transfers past the horizon before an account is folded
+    int fold_interval_ms;    // ledger.fold_interval: pause between two passes of the worker
+    int purge_interval_s;    // ledger.purge_interval: how often the worker purges expired requests
+    int key_ttl_s;           // ledger.key_ttl: how long keys, messages and their answers are kept at least
+    int signature_window_s;  // ledger.signature_window: how far a signed request's time may be off
 };
 
 inline Settings settings = {};

@@ -53,8 +53,8 @@ Oid table_named(Oid schema, const char *name, int column_count) {
 
 void forget(Datum, Oid relation) {
     ++invalidations;
-    for (const Oid ours :
-         {InvalidOid, cached.asset, cached.account, cached.balance, cached.transfer, cached.installation})
+    for (const Oid ours : {InvalidOid, cached.asset, cached.account, cached.balance, cached.transfer,
+                           cached.installation, cached.request})
         if (relation == ours) cache_valid = false;
 }
 
@@ -80,6 +80,9 @@ Storage look_up() {
     s.transfer_by_debit = relation_named(schema, "transfer_debit_account_txid_idx");
     s.transfer_by_credit = relation_named(schema, "transfer_credit_account_txid_idx");
     s.installation = table_named(schema, "installation", InstallationColumn::count);
+    s.request = table_named(schema, "request", RequestColumn::count);
+    s.request_by_key = relation_named(schema, "request_pkey");
+    s.request_by_expiry = relation_named(schema, "request_expires_at_idx");
     return s;
 }
 

@@ -60,6 +60,35 @@ struct TransferColumn {
     };
 };
 
+struct RequestRow {
+    TimestampTz created_at;
+    TimestampTz expires_at;
+    TimestampTz leased_until;
+    std::int64_t holder;
+    std::int64_t transfer;
+    std::int32_t attempt;
+    RequestKind kind;
+    RequestState state;
+};
+struct RequestColumn {
+    enum : AttrNumber {
+        created_at = 1,
+        expires_at,
+        leased_until,
+        holder,
+        transfer,
+        attempt,
+        kind,
+        state,
+        scope,
+        key,
+        fingerprint,
+        arguments,
+        response,
+        count = response
+    };
+};
+
 struct InstallationRow {
     std::int64_t system_identifier;
     Oid database;
@@ -78,6 +107,7 @@ struct Storage {
     Oid balance, balance_by_account;
     Oid transfer, transfer_by_id, transfer_by_debit, transfer_by_credit;
     Oid installation;
+    Oid request, request_by_key, request_by_expiry;
     std::uint32_t epoch;  // differs from that of any earlier Storage in this backend
 };
 

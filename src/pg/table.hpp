@@ -14,6 +14,11 @@ inline void key_bigint(ScanKeyData &key, AttrNumber column, StrategyNumber strat
     ScanKeyInit(&key, column, strategy, function, Int64GetDatum(value));
 }
 
+// A condition "column = value" on an index column of type smallint.
+inline void key_smallint(ScanKeyData &key, AttrNumber column, std::int16_t value) {
+    ScanKeyInit(&key, column, BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(value));
+}
+
 // A condition "column = value" on an index column of type text COLLATE "C".
 inline void key_text(ScanKeyData &key, AttrNumber column, text *value) {
     ScanKeyInit(&key, column, BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(value));

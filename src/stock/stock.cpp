@@ -1,6 +1,6 @@
 // SQL: stock (sql/stock.sql). A SKU is an account; deducting is a transfer from
 // it to <sku>:sold, restoring the way back, adding a transfer from stock:supply.
-#include "engine/order.hpp"
+#include "request/call.hpp"
 
 namespace ledger {
 
@@ -43,24 +43,37 @@ std::int64_t remaining(const Account &sku) {
     return static_cast<std::int64_t>(spendable(sku));
 }
 
+Call call_from(FunctionCallInfo fcinfo, const char *function) {
+    return call_under(key_argument(fcinfo, 2), function, [&](JsonObject &arguments) {
+        put_text(arguments, "sku", fcinfo->args[0]);
+        put_bigint(arguments, "quantity", fcinfo->args[1]);
+        if (PG_NARGS() > 3) put_digest(arguments, "metadata", fcinfo->args[3]);
+    });
+}
+
 // Null where it is short and that may be; raises otherwise.
 Datum deduct(FunctionCallInfo fcinfo, const char *function, bool may_be_short) {
     Database &database = begin_posting(function);
+    const Call call = call_from(fcinfo, function);
+    if (const Recalled made = recall(call); made.answer) return result_of(fcinfo, made.answer);
     const Code sku = code_of(text_argument(fcinfo, 0, "sku"));
     Order order = deduction(sku, bigint_argument(fcinfo, 1, "quantity"));
-    order.metadata = metadata_argument(fcinfo, 2);
+    order.metadata = metadata_argument(fcinfo, 3);
     Refusal refusal;
-    if (!take(database, order, sku, sku, refusal)) {
-        if (may_be_short && is_short_of(refusal, order.source)) PG_RETURN_NULL();
-        raise_refusal(refusal);
-    }
-    append(&order, 1);
-    PG_RETURN_INT64(remaining(order.source));
+    const bool taken = take(database, order, sku, sku, refusal);
+    if (!taken && !(may_be_short && is_short_of(refusal, order.source))) raise_refusal(refusal);
+    return conclude(fcinfo, call, order, taken, taken ? remaining(order.source) : 0);
 }
 
-// A movement into stock; what is available after.
-Datum bring(Database &database, Code sku, const Account &from, std::int64_t quantity) {
-    Order order = stock_order(from, stock_account(sku, sku), quantity);
+// A movement into stock from the account that from(sku) finds; what is available after.
+template <typename From>
+Datum bring(FunctionCallInfo fcinfo, const char *function, From from) {
+    Database &database = begin_posting(function);
+    const Call call = call_from(fcinfo, function);
+    if (const Recalled made = recall(call); made.answer) return result_of(fcinfo, made.answer);
+    const Code sku = code_of(text_argument(fcinfo, 0, "sku"));
+    const std::int64_t quantity = bigint_argument(fcinfo, 1, "quantity");
+    Order order = stock_order(from(sku), stock_account(sku, sku), quantity);
     Refusal refusal;
     if (!take(database, order, sku, sku, refusal)) {
         if (refusal.status == Status::insufficient_balance) {
@@ -72,8 +85,57 @@ Datum bring(Database &database, Code sku, const Account &from, std::int64_t quan
         }
         raise_refusal(refusal);
     }
-    append(&order, 1);
-    PG_RETURN_INT64(remaining(order.destination));
+    return conclude(fcinfo, call, order, true, remaining(order.destination));
+}
+
+// A cart, as ledger.deduct_stocks() gets it.
+struct Cart {
+    Elements skus, quantities;
+};
+
+Cart cart_of(FunctionCallInfo fcinfo) {
+    const Cart cart = {array_argument(fcinfo, 0, "skus", TEXTOID),
+                       array_argument(fcinfo, 1, "quantities", INT8OID)};
+    if (cart.skus.count != cart.quantities.count)
+        ereport(ERROR, errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+                errmsg("the arrays of a cart differ in length"),
+                errdetail("There are %d SKUs and %d quantities.", cart.skus.count, cart.quantities.count),
+                errhint("Give every SKU one quantity."));
+    return cart;
+}
+
+Call call_of(FunctionCallInfo fcinfo, const char *function, const Cart &cart) {
+    return call_under(key_argument(fcinfo, 2), function, [&](JsonObject &arguments) {
+        put_texts(arguments, "skus", cart.skus.values, cart.skus.nulls, cart.skus.count);
+        put_bigints(arguments, "quantities", cart.quantities.values, cart.quantities.nulls,
+                    cart.quantities.count);
+    });
+}
+
+// Takes every line, or raises for the first that cannot be had.
+Order *take_cart(Database &database, const Cart &cart) {
+    const int count = cart.skus.count;
+    auto *orders = static_cast<Order *>(palloc(Max(count, 1) * sizeof(Order)));
+    for (int i = 0; i < count; ++i) {
+        CHECK_FOR_INTERRUPTS();
+        if (cart.skus.nulls[i] || cart.quantities.nulls[i])
+            raise_refusal(null_argument(cart.skus.nulls[i] ? "sku" : "quantity"), i + 1);
+        const Code sku = code_of(DatumGetTextPP(cart.skus.values[i]));
+        orders[i] = deduction(sku, DatumGetInt64(cart.quantities.values[i]), i + 1);
+        Refusal refusal;
+        if (!take(database, orders[i], sku, sku, refusal)) raise_refusal(refusal, i + 1);
+    }
+    return orders;
+}
+
+// What is left of each line, as the answer.
+Jsonb *sell_cart(Database &database, const Cart &cart) {
+    const int count = cart.skus.count;
+    Order *orders = take_cart(database, cart);
+    append(orders, count);
+    auto *left = static_cast<Datum *>(palloc(Max(count, 1) * sizeof(Datum)));
+    for (int i = 0; i < count; ++i) left[i] = Int64GetDatum(remaining(orders[i].source));
+    return json_bigints(left, count);
 }
 
 }  // namespace
@@ -91,42 +153,27 @@ LEDGER_FUNCTION(ledger_try_deduct_stock) {
 }
 
 LEDGER_FUNCTION(ledger_add_stock) {
-    Database &database = begin_posting("ledger.add_stock()");
-    const Code sku = code_of(text_argument(fcinfo, 0, "sku"));
-    return bring(database, sku, stock_account(kSupply, sku), bigint_argument(fcinfo, 1, "quantity"));
+    return bring(fcinfo, "ledger.add_stock()", [](Code sku) { return stock_account(kSupply, sku); });
 }
 
 LEDGER_FUNCTION(ledger_restore_stock) {
-    Database &database = begin_posting("ledger.restore_stock()");
-    const Code sku = code_of(text_argument(fcinfo, 0, "sku"));
-    return bring(database, sku, sold_account(sku), bigint_argument(fcinfo, 1, "quantity"));
+    return bring(fcinfo, "ledger.restore_stock()", [](Code sku) { return sold_account(sku); });
 }
 
 LEDGER_FUNCTION(ledger_deduct_stocks) {
-    Database &database = begin_posting("ledger.deduct_stocks()");
-    const Elements skus = array_argument(fcinfo, 0, "skus", TEXTOID);
-    const Elements quantities = array_argument(fcinfo, 1, "quantities", INT8OID);
-    if (skus.count != quantities.count)
-        ereport(ERROR, errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-                errmsg("the arrays of a cart differ in length"),
-                errdetail("There are %d SKUs and %d quantities.", skus.count, quantities.count),
-                errhint("Give every SKU one quantity."));
+    const char *function = "ledger.deduct_stocks()";
+    Database &database = begin_posting(function);
+    const Cart cart = cart_of(fcinfo);
+    const Call call = call_of(fcinfo, function, cart);
+    Jsonb *answer = recall(call).answer;
+    if (!answer) {
+        answer = sell_cart(database, cart);
+        remember(call, answer);
+    }
     InitMaterializedSRF(fcinfo, 0);
     auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
-
-    auto *orders = static_cast<Order *>(palloc(Max(skus.count, 1) * sizeof(Order)));
-    for (int i = 0; i < skus.count; ++i) {
-        CHECK_FOR_INTERRUPTS();
-        if (skus.nulls[i] || quantities.nulls[i])
-            raise_refusal(null_argument(skus.nulls[i] ? "sku" : "quantity"), i + 1);
-        const Code sku = code_of(DatumGetTextPP(skus.values[i]));
-        orders[i] = deduction(sku, DatumGetInt64(quantities.values[i]), i + 1);
-        Refusal refusal;
-        if (!take(database, orders[i], sku, sku, refusal)) raise_refusal(refusal, i + 1);
-    }
-    append(orders, skus.count);
-    for (int i = 0; i < skus.count; ++i) {
-        Datum values[] = {skus.values[i], Int64GetDatum(remaining(orders[i].source))};
+    for (int i = 0; i < cart.skus.count; ++i) {
+        Datum values[] = {cart.skus.values[i], Int64GetDatum(bigint_in(answer, i))};
         bool nulls[] = {false, false};
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     }

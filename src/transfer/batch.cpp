@@ -1,31 +1,68 @@
 // SQL: transfer_batch (sql/transfer.sql).
-#include "engine/order.hpp"
+#include "request/call.hpp"
 
 namespace ledger {
 
 namespace {
 
-// Three arrays of one length.
+constexpr const char *kFunction = "ledger.transfer_batch()";
+
+// Arrays of one length; keys may be absent.
 struct Batch {
-    Elements sources, destinations, amounts;
+    Elements sources, destinations, amounts, keys;
     int count;
+    bool has_keys;
 };
 
 Batch batch_of(FunctionCallInfo fcinfo) {
-    Batch batch = {
-        array_argument(fcinfo, 0, "sources", TEXTOID),
+    const Elements sources = array_argument(fcinfo, 0, "sources", TEXTOID);
+    const Batch batch = {
+        sources,
         array_argument(fcinfo, 1, "destinations", TEXTOID),
         array_argument(fcinfo, 2, "amounts", NUMERICOID),
-        0,
+        PG_ARGISNULL(3) ? Elements{} : array_argument(fcinfo, 3, "keys", TEXTOID),
+        sources.count,
+        !PG_ARGISNULL(3),
     };
-    batch.count = batch.sources.count;
-    if (batch.destinations.count != batch.count || batch.amounts.count != batch.count)
-        ereport(ERROR, errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-                errmsg("the arrays of a batch differ in length"),
-                errdetail("There are %d sources, %d destinations and %d amounts.", batch.sources.count,
-                          batch.destinations.count, batch.amounts.count),
-                errhint("Give every transfer one element in each array."));
+    if (batch.destinations.count != batch.count || batch.amounts.count != batch.count ||
+        (batch.has_keys && batch.keys.count != batch.count))
+        ereport(
+            ERROR, errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR), errmsg("the arrays of a batch differ in length"),
+            batch.has_keys ? errdetail("There are %d sources, %d destinations, %d amounts and %d keys.",
+                                       batch.sources.count, batch.destinations.count, batch.amounts.count,
+                                       batch.keys.count)
+                           : errdetail("There are %d sources, %d destinations and %d amounts.",
+                                       batch.sources.count, batch.destinations.count, batch.amounts.count),
+            errhint("Give every transfer one element in each array."));
     return batch;
+}
+
+// In an atomic batch: what a batch that was not atomic said of the same element.
+Refusal refused_before(const Call &call, const Recalled &made) {
+    const std::string_view status = string_in(made.answer);
+    Refusal refusal = {};
+    refusal.status = status_by_name(status);
+    refusal.message = psprintf("key \"%s\" was refused before: %.*s", shown(code_of(call.name.key)),
+                               static_cast<int>(status.size()), status.data());
+    refusal.hint = "Give a new request a new key.";
+    return refusal;
+}
+
+// Element i as a call; false with the refusal if its key is none.
+bool element_call(const Batch &batch, int i, Call &call, Refusal &refusal) {
+    call = {};
+    if (!batch.has_keys || batch.keys.nulls[i]) return true;
+    text *key = DatumGetTextPP(batch.keys.values[i]);
+    if (!is_name(key)) {
+        refusal = bad_name(key, "key");
+        return false;
+    }
+    call = call_under(key, kFunction, [&](JsonObject &arguments) {
+        put_text(arguments, "source", {batch.sources.values[i], batch.sources.nulls[i]});
+        put_text(arguments, "destination", {batch.destinations.values[i], batch.destinations.nulls[i]});
+        put_numeric(arguments, "amount", {batch.amounts.values[i], batch.amounts.nulls[i]});
+    });
+    return true;
 }
 
 // Takes element i; false with the refusal.
@@ -44,12 +81,55 @@ bool take_element(Database &database, const Batch &batch, int i, Order &order, R
            take(database, order, source, destination, refusal);
 }
 
-void put_row(ReturnSetInfo *result, int ordinal, TransferId id, Status status) {
-    const bool ok = status == Status::ok;
-    Datum values[] = {Int32GetDatum(ordinal), Int64GetDatum(static_cast<std::int64_t>(id)),
-                      CStringGetTextDatum(condition(status).name)};
-    bool nulls[] = {false, !ok, false};
+void put_row(ReturnSetInfo *result, int ordinal, TransferId id, std::string_view status) {
+    Datum values[] = {
+        Int32GetDatum(ordinal), Int64GetDatum(static_cast<std::int64_t>(id)),
+        PointerGetDatum(cstring_to_text_with_len(status.data(), static_cast<int>(status.size())))};
+    bool nulls[] = {false, id == TransferId{0}, false};
     tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+// What became of an element.
+struct Outcome {
+    bool taken;
+    TransferId id;
+    std::string_view status;
+};
+
+Outcome refused(const Refusal &refusal) {
+    return {false, TransferId{0}, condition(refusal.status).name};
+}
+
+// An element whose key has been used: what was made of it then, or what was said.
+Outcome made_before(const Recalled &made) {
+    if (made.transfer != TransferId{0}) return {false, made.transfer, "duplicate"};
+    return {false, TransferId{0}, string_in(made.answer)};
+}
+
+// Makes element i, or says why not; in an atomic batch it raises instead.
+Outcome make_element(Database &database, const Batch &batch, int i, bool atomic, Order &order) {
+    Refusal refusal;
+    const auto refuse = [&] {
+        if (atomic) raise_refusal(refusal, i + 1);
+        return refused(refusal);
+    };
+    Call call;
+    if (!element_call(batch, i, call, refusal)) return refuse();
+    const Recalled made = recall_unless_different(call);
+    if (made.differs) {
+        refusal = request_mismatch(call, made.differs);
+        return refuse();
+    }
+    // An atomic batch answers what was refused before as the refusal it was.
+    if (made.answer && (made.transfer != TransferId{0} || !atomic)) return made_before(made);
+    if (made.answer) raise_refusal(refused_before(call, made), i + 1);
+
+    const bool taken = take_element(database, batch, i, order, refusal);
+    if (!taken && atomic) raise_refusal(refusal, i + 1);
+    const std::string_view status = condition(taken ? Status::ok : refusal.status).name;
+    const TransferId id = taken ? order.id : TransferId{0};
+    if (call.name.key) remember(call, json_string(status), id);
+    return {taken, id, status};
 }
 
 }  // namespace
@@ -59,10 +139,10 @@ void put_row(ReturnSetInfo *result, int ordinal, TransferId id, Status status) {
 using namespace ledger;
 
 LEDGER_FUNCTION(ledger_transfer_batch) {
-    Database &database = begin_posting("ledger.transfer_batch()");
+    Database &database = begin_posting(kFunction);
     const Batch batch = batch_of(fcinfo);
-    if (PG_ARGISNULL(3)) raise_refusal(null_argument("atomic"));
-    const bool atomic = PG_GETARG_BOOL(3);
+    if (PG_ARGISNULL(4)) raise_refusal(null_argument("atomic"));
+    const bool atomic = PG_GETARG_BOOL(4);
     InitMaterializedSRF(fcinfo, 0);
     auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
 
@@ -74,11 +154,9 @@ LEDGER_FUNCTION(ledger_transfer_batch) {
     for (int i = 0; i < batch.count; ++i) {
         CHECK_FOR_INTERRUPTS();
         MemoryContext caller = MemoryContextSwitchTo(scratch);
-        Refusal refusal;
-        const bool ok = take_element(database, batch, i, orders[taken], refusal);
-        if (!ok && atomic) raise_refusal(refusal, i + 1);
-        put_row(result, i + 1, orders[taken].id, ok ? Status::ok : refusal.status);
-        taken += ok;
+        const Outcome outcome = make_element(database, batch, i, atomic, orders[taken]);
+        put_row(result, i + 1, outcome.id, outcome.status);
+        taken += outcome.taken;
         MemoryContextSwitchTo(caller);
         MemoryContextReset(scratch);
     }

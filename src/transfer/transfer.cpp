@@ -1,10 +1,24 @@
 // SQL: transfer, try_transfer, transfer_up_to, post_reversal (sql/transfer.sql).
 #include "engine/order.hpp"
 #include "pg/numeric.hpp"
+#include "request/call.hpp"
 
 namespace ledger {
 
 namespace {
+
+// (source, destination, amount, key, metadata)
+constexpr int kKey = 3;
+constexpr int kMetadata = 4;
+
+Call call_from(FunctionCallInfo fcinfo, const char *function, const char *amount_name) {
+    return call_under(key_argument(fcinfo, kKey), function, [&](JsonObject &arguments) {
+        put_text(arguments, "source", fcinfo->args[0]);
+        put_text(arguments, "destination", fcinfo->args[1]);
+        put_numeric(arguments, amount_name, fcinfo->args[2]);
+        put_digest(arguments, "metadata", fcinfo->args[kMetadata]);
+    });
+}
 
 Order order_from(FunctionCallInfo fcinfo, Code &source, Code &destination, const char *amount_name) {
     source = code_of(text_argument(fcinfo, 0, "source"));
@@ -13,22 +27,31 @@ Order order_from(FunctionCallInfo fcinfo, Code &source, Code &destination, const
     Refusal refusal;
     if (!make_order(source, destination, numeric_argument(fcinfo, 2, amount_name), order, refusal))
         raise_refusal(refusal);
-    order.metadata = metadata_argument(fcinfo, 3);
+    order.metadata = metadata_argument(fcinfo, kMetadata);
     return order;
+}
+
+// (transfer_id, amount); no transfer is NULL.
+Datum swept(FunctionCallInfo fcinfo, TransferId id, Numeric amount) {
+    TupleDesc shape;
+    if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "return type must be a row");
+    Datum values[] = {Int64GetDatum(static_cast<std::int64_t>(id)), NumericGetDatum(amount)};
+    bool nulls[] = {id == TransferId{0}, false};
+    return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(shape), values, nulls));
 }
 
 // Null where the source cannot cover the amount and may_be_short; raises otherwise.
 Datum transfer(FunctionCallInfo fcinfo, const char *function, bool may_be_short) {
     Database &database = begin_posting(function);
+    const Call call = call_from(fcinfo, function, "amount");
+    if (const Recalled made = recall(call); made.answer) return result_of(fcinfo, made.answer);
     Code source, destination;
     Order order = order_from(fcinfo, source, destination, "amount");
     Refusal refusal;
-    if (!take(database, order, source, destination, refusal)) {
-        if (may_be_short && is_short_of(refusal, order.source)) PG_RETURN_NULL();
-        raise_refusal(refusal);
-    }
-    append(&order, 1);
-    PG_RETURN_INT64(static_cast<std::int64_t>(order.id));
+    const bool taken = take(database, order, source, destination, refusal);
+    if (!taken && !(may_be_short && is_short_of(refusal, order.source))) raise_refusal(refusal);
+    return conclude(fcinfo, call, order, taken, static_cast<std::int64_t>(order.id));
 }
 
 }  // namespace
@@ -46,7 +69,11 @@ LEDGER_FUNCTION(ledger_try_transfer) {
 }
 
 LEDGER_FUNCTION(ledger_transfer_up_to) {
-    Database &database = begin_posting("ledger.transfer_up_to()");
+    const char *function = "ledger.transfer_up_to()";
+    Database &database = begin_posting(function);
+    const Call call = call_from(fcinfo, function, "maximum");
+    if (const Recalled made = recall(call); made.answer)
+        return swept(fcinfo, made.transfer, numeric_in(made.answer));
     Code source, destination;
     Order order = order_from(fcinfo, source, destination, "maximum");
     const Minor maximum = order.amount;
@@ -62,14 +89,9 @@ LEDGER_FUNCTION(ledger_transfer_up_to) {
         if (!taken && !less_now) raise_refusal(refusal);
     }
     if (taken) append(&order, 1);
-
-    TupleDesc shape;
-    if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE)
-        elog(ERROR, "return type must be a row");
-    Datum values[] = {Int64GetDatum(static_cast<std::int64_t>(order.id)),
-                      NumericGetDatum(numeric_from_minor(taken ? order.amount : 0, order.source.scale))};
-    bool nulls[] = {!taken, false};
-    return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(shape), values, nulls));
+    const Numeric amount = numeric_from_minor(taken ? order.amount : 0, order.source.scale);
+    remember(call, json_numeric(amount), order.id);
+    return swept(fcinfo, order.id, amount);
 }
 
 LEDGER_FUNCTION(ledger_post_reversal) {

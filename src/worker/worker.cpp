@@ -5,6 +5,7 @@
 #include "engine/shared.hpp"
 #include "engine/storage.hpp"
 #include "pg/postgres.hpp"
+#include "request/purge.hpp"
 
 extern "C" {
 #include "postmaster/postmaster.h"
@@ -41,23 +42,6 @@ bool may_ask(Database &database) {
                                           static_cast<std::uint64_t>(now));
 }
 
-void start_worker(Database &database) {
-    if (IsBinaryUpgrade || !may_ask(database)) return;
-    BackgroundWorker worker = {};
-    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-    worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-    worker.bgw_restart_time = BGW_NEVER_RESTART;  // the next long tail asks again
-    worker.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);
-    strlcpy(worker.bgw_library_name, "ledger", BGW_MAXLEN);
-    strlcpy(worker.bgw_function_name, "ledger_worker_main", BGW_MAXLEN);
-    strlcpy(worker.bgw_type, "ledger worker", BGW_MAXLEN);
-    snprintf(worker.bgw_name, BGW_MAXLEN, "ledger worker for database %u", MyDatabaseId);
-    if (!RegisterDynamicBackgroundWorker(&worker, nullptr))
-        ereport(LOG, errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-                errmsg("no background worker slot is free to fold the ledger"),
-                errhint("Raise max_worker_processes, or call ledger.fold() from time to time."));
-}
-
 struct LongTails {
     AccountId accounts[kAccountsAtOnce];
     int count;
@@ -85,11 +69,14 @@ void commit() {
     CommitTransactionCommand();
 }
 
-// The entry of this worker's database; null if the extension has gone or its
-// ledger has not been written to.
+// The entry of this worker's database; null if the extension has gone.
+Database *present_database() {
+    return OidIsValid(get_extension_oid("ledger", true)) ? known_database() : nullptr;
+}
+
+// The same; null, too, if the ledger has not been written to.
 Database *ready_database() {
-    if (!OidIsValid(get_extension_oid("ledger", true))) return nullptr;
-    Database *database = known_database();
+    Database *database = present_database();
     return database && pg_atomic_read_u32(&database->ready) ? &writable_database() : nullptr;
 }
 
@@ -115,7 +102,7 @@ bool fold_long_tails() {
 // Makes this process the worker of its database; null if there is one already.
 Database *register_self() {
     begin();
-    Database *database = ready_database();
+    Database *database = present_database();
     commit();
     std::uint32_t none = 0;
     const auto pid = static_cast<std::uint32_t>(MyProcPid);
@@ -144,12 +131,33 @@ void work() {
     TimestampTz last_work = GetCurrentTimestamp();
     while (!TimestampDifferenceExceeds(last_work, GetCurrentTimestamp(), kIdleMsMax)) {
         pgstat_report_activity(STATE_RUNNING, "folding long tails");
-        if (fold_long_tails()) last_work = GetCurrentTimestamp();
+        bool worked = fold_long_tails();
+        pgstat_report_activity(STATE_RUNNING, "purging expired requests");
+        worked = purge_pass() || worked;
+        if (worked) last_work = GetCurrentTimestamp();
         rest();
     }
 }
 
 }  // namespace
+
+void start_worker(Database &database) {
+    if (IsBinaryUpgrade || !may_ask(database)) return;
+    BackgroundWorker worker = {};
+    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+    worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+    worker.bgw_restart_time = BGW_NEVER_RESTART;  // the next long tail asks again
+    worker.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);
+    strlcpy(worker.bgw_library_name, "ledger", BGW_MAXLEN);
+    strlcpy(worker.bgw_function_name, "ledger_worker_main", BGW_MAXLEN);
+    strlcpy(worker.bgw_type, "ledger worker", BGW_MAXLEN);
+    snprintf(worker.bgw_name, BGW_MAXLEN, "ledger worker for database %u", MyDatabaseId);
+    if (!RegisterDynamicBackgroundWorker(&worker, nullptr))
+        ereport(LOG, errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+                errmsg("no background worker slot is free for the ledger"),
+                errhint("Raise max_worker_processes, or call ledger.fold() and ledger.purge_requests() "
+                        "from time to time."));
+}
 
 void fold_when_long(Database &database, const Slot &source, const Slot &destination) {
     // Read without the slots' mutex: missing a crossing costs one more threshold.

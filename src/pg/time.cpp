@@ -1,0 +1,46 @@
+#include "pg/time.hpp"
+
+#include "pg/error.hpp"
+
+namespace ledger {
+
+namespace {
+
+constexpr std::int64_t kYearsMax = 100;
+
+bool is_too_long(const Interval &span) {
+    constexpr std::int64_t kDaysMax = kYearsMax * 366;
+    return span.month > kYearsMax * MONTHS_PER_YEAR || span.day > kDaysMax ||
+           span.time > kDaysMax * USECS_PER_DAY;
+}
+
+bool is_too_negative(const Interval &span) {
+    Interval opposite = {span.time == PG_INT64_MIN ? PG_INT64_MAX : -span.time,
+                         span.day == PG_INT32_MIN ? PG_INT32_MAX : -span.day,
+                         span.month == PG_INT32_MIN ? PG_INT32_MAX : -span.month};
+    return is_too_long(opposite);
+}
+
+}  // namespace
+
+Interval *interval_argument(FunctionCallInfo fcinfo, int number, const char *what) {
+    if (PG_ARGISNULL(number))
+        raise(Status::null_value_not_allowed, psprintf("%s is null", what), nullptr,
+              "Give every argument a value.");
+    return PG_GETARG_INTERVAL_P(number);
+}
+
+TimestampTz time_after(TimestampTz now, Interval *span, const char *what) {
+    TimestampTz then = now;
+    if (!is_too_long(*span) && !is_too_negative(*span))
+        then = DatumGetTimestampTz(
+            DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), IntervalPGetDatum(span)));
+    if (then <= now)
+        raise(Status::invalid_parameter_value,
+              psprintf("a %s of %s is out of range", what,
+                       DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(span)))),
+              nullptr, "Give a positive interval of at most 100 years, such as '5 minutes'.");
+    return then;
+}
+
+}  // namespace ledger

@@ -1,0 +1,130 @@
+#include "request/call.hpp"
+
+#include "engine/settings.hpp"
+#include "request/purge.hpp"
+
+namespace ledger {
+
+namespace {
+
+// What is left for others to wait for. A row that is about to be purged still answers.
+bool must_wait(const Request &request) {
+    return TransactionIdIsValid(request.pending) && request.is_inserted;
+}
+
+// The row of the call's name, once nobody is inserting it. The name is locked
+// if there is none.
+Request settled_request(const RequestName &name) {
+    for (;;) {
+        lock_name(name);
+        const Request request = find_request(name);
+        if (!ItemPointerIsValid(&request.tid)) return request;
+        unlock_name(name);
+        if (!must_wait(request)) return request;
+        XactLockTableWait(request.pending, nullptr, nullptr, XLTW_None);
+    }
+}
+
+}  // namespace
+
+JsonObject begin_arguments(const char *function) {
+    constexpr std::string_view kSchema = "ledger.";
+    constexpr std::string_view kParentheses = "()";
+    const std::string_view name = function;
+    JsonObject arguments = begin_object();
+    put_string(arguments, "function",
+               name.substr(kSchema.size(), name.size() - kSchema.size() - kParentheses.size()));
+    return arguments;
+}
+
+text *key_argument(FunctionCallInfo fcinfo, int number) {
+    return PG_ARGISNULL(number) ? nullptr : name_argument(fcinfo, number, "key");
+}
+
+Recalled recall_unless_different(const Call &call) {
+    if (!call.name.key) return {};
+    const Request request = settled_request(call.name);
+    if (!ItemPointerIsValid(&request.tid)) return {};
+    Recalled recalled = {};
+    if (call.arguments && request.arguments) {
+        const char *differs = differences(request.arguments, call.arguments);
+        if (*differs) recalled.differs = differs;
+    }
+    recalled.answer = request.response ? request.response : json_null();
+    recalled.transfer = TransferId{request.row.transfer};
+    return recalled;
+}
+
+Recalled recall(const Call &call, int ordinal) {
+    const Recalled recalled = recall_unless_different(call);
+    if (recalled.differs) raise_refusal(request_mismatch(call, recalled.differs), ordinal);
+    return recalled;
+}
+
+void remember(const Call &call, Jsonb *answer, TransferId transfer) {
+    if (!call.name.key) return;
+    remember_until(call, answer, transfer, GetCurrentTimestamp() + settings.key_ttl_s * USECS_PER_SEC);
+}
+
+void remember_until(const Call &call, Jsonb *answer, TransferId transfer, TimestampTz expires_at) {
+    Request request = {};
+    request.name = call.name;
+    request.row.created_at = GetCurrentTimestamp();
+    request.row.expires_at = expires_at;
+    request.row.leased_until = DT_NOBEGIN;
+    request.row.transfer = static_cast<std::int64_t>(transfer);
+    request.row.attempt = 1;
+    request.row.kind = call.name.kind;
+    request.row.state = RequestState::completed;
+    request.arguments = call.arguments;
+    request.response = answer;
+    append_request(request);
+    unlock_name(call.name);
+    purge_when_due();
+}
+
+Refusal request_mismatch(const Call &call, const char *differences) {
+    Refusal refusal = {};
+    refusal.status = Status::request_mismatch;
+    refusal.message = psprintf("key \"%s\" was used for another call", shown(code_of(call.name.key)));
+    refusal.detail = differences;
+    refusal.hint = "Give every new request a new key; repeat one with the arguments it first had.";
+    return refusal;
+}
+
+Datum conclude(FunctionCallInfo fcinfo, const Call &call, Order &order, bool taken, std::int64_t result) {
+    if (taken) append(&order, 1);
+    if (call.name.key) remember(call, taken ? json_bigint(result) : json_null(), order.id);
+    if (!taken) PG_RETURN_NULL();
+    PG_RETURN_INT64(result);
+}
+
+Datum result_of(FunctionCallInfo fcinfo, const Jsonb *answer) {
+    if (is_json_null(answer)) PG_RETURN_NULL();
+    PG_RETURN_INT64(bigint_in(answer));
+}
+
+}  // namespace ledger
+
+using namespace ledger;
+
+// SQL: recall, remember, for the functions written in SQL (sql/request.sql).
+LEDGER_FUNCTION(ledger_recall) {
+    begin_writing("a call under a key");
+    const Call call = {{RequestKind::call, cstring_to_text(""), key_argument(fcinfo, 0)},
+                       PG_GETARG_JSONB_P(1)};
+    const Recalled made = recall(call);
+    if (!made.answer) PG_RETURN_NULL();
+    PG_RETURN_JSONB_P(made.answer);
+}
+
+LEDGER_FUNCTION(ledger_remember) {
+    const Call call = {{RequestKind::call, cstring_to_text(""), key_argument(fcinfo, 0)},
+                       PG_GETARG_JSONB_P(1)};
+    remember(call, PG_ARGISNULL(2) ? nullptr : PG_GETARG_JSONB_P(2), TransferId{PG_GETARG_INT64(3)});
+    PG_RETURN_VOID();
+}
+
+LEDGER_FUNCTION(ledger_fingerprint) {
+    PG_RETURN_TEXT_P(cstring_to_text(hex_of(fingerprint_of(PG_GETARG_JSONB_P(0)))));
+}

@@ -1,0 +1,61 @@
+// Keys: a call of a changing function under a key is made once, whoever repeats
+// it. The function asks recall() before it does anything and tells remember()
+// its answer afterwards; both are nothing where there is no key.
+#pragma once
+
+#include "engine/order.hpp"
+#include "pg/json.hpp"
+#include "request/registry.hpp"
+
+namespace ledger {
+
+struct Call {
+    RequestName name;  // key null: not under a key
+    Jsonb *arguments;  // the function's name among them
+};
+
+// What a call under this key may answer: begun by whom it was, at most once.
+// function is written as in messages: "ledger.transfer()".
+JsonObject begin_arguments(const char *function);
+
+// A call under key (null: none), whose arguments describe(JsonObject &) puts.
+template <typename Describe>
+Call call_under(text *key, const char *function, Describe describe) {
+    if (!key) return {};
+    JsonObject arguments = begin_arguments(function);
+    describe(arguments);
+    return {{RequestKind::call, cstring_to_text(""), key}, end_object(arguments)};
+}
+
+// The argument, null if it is NULL; 22023 unless it has 1 to 255 characters.
+text *key_argument(FunctionCallInfo fcinfo, int number);
+
+// The answer, if the call has been made, or null: then the caller makes it. Waits
+// for another transaction that is making it. differs says how the call differs
+// from the one made, if it does.
+struct Recalled {
+    Jsonb *answer;
+    TransferId transfer;
+    const char *differs;
+};
+Recalled recall_unless_different(const Call &call);
+
+// The same; a different call raises LG301. ordinal > 0 names the element of a batch.
+Recalled recall(const Call &call, int ordinal = 0);
+
+// Notes the answer, and the transfer made if it was one, for ledger.key_ttl or
+// until expires_at. To be called once after recall() found none.
+void remember(const Call &call, Jsonb *answer, TransferId transfer = TransferId{0});
+void remember_until(const Call &call, Jsonb *answer, TransferId transfer, TimestampTz expires_at);
+
+// Why a different call under the key is refused.
+Refusal request_mismatch(const Call &call, const char *differences);
+
+// Ends the call of a function that makes one transfer and returns a bigint:
+// appends the order if it was taken, remembers, and returns result, or else NULL.
+Datum conclude(FunctionCallInfo fcinfo, const Call &call, Order &order, bool taken, std::int64_t result);
+
+// The result of such a function from its answer.
+Datum result_of(FunctionCallInfo fcinfo, const Jsonb *answer);
+
+}  // namespace ledger

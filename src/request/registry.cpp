@@ -1,0 +1,189 @@
+#include "request/registry.hpp"
+
+#include "pg/table.hpp"
+
+extern "C" {
+#include "common/hashfn.h"
+#include "mb/pg_wchar.h"
+}
+
+namespace ledger {
+
+namespace {
+
+constexpr int kNameMax = 255;
+
+int length_of(const text *value) {
+    return pg_mbstrlen_with_len(VARDATA_ANY(value), static_cast<int>(VARSIZE_ANY_EXHDR(value)));
+}
+
+// One lock for each of 2^48 hashes of a name.
+LOCKTAG lock_tag(const RequestName &name) {
+    const auto hash_part = [](const text *part, std::uint64_t seed) {
+        return hash_bytes_extended(reinterpret_cast<const unsigned char *>(VARDATA_ANY(part)),
+                                   static_cast<int>(VARSIZE_ANY_EXHDR(part)), seed);
+    };
+    const std::uint64_t hash =
+        hash_part(name.key, hash_part(name.scope, static_cast<std::uint64_t>(name.kind)));
+    LOCKTAG tag;
+    SET_LOCKTAG_OBJECT(tag, MyDatabaseId, storage().request, static_cast<std::uint32_t>(hash >> 32),
+                       static_cast<std::uint16_t>(hash));
+    return tag;
+}
+
+template <typename Type>
+Type *column(HeapTuple tuple, Relation table, AttrNumber number) {
+    bool is_null;
+    const Datum value = heap_getattr(tuple, number, RelationGetDescr(table), &is_null);
+    return is_null ? nullptr : reinterpret_cast<Type *>(PG_DETOAST_DATUM_COPY(value));
+}
+
+Request request_in(HeapTuple tuple, Relation table, const RequestName &name) {
+    Request request = {};
+    request.name = name;
+    request.row = *row_of<RequestRow>(tuple);
+    request.tid = tuple->t_self;
+    request.fingerprint = column<bytea>(tuple, table, RequestColumn::fingerprint);
+    request.arguments = column<Jsonb>(tuple, table, RequestColumn::arguments);
+    request.response = column<Jsonb>(tuple, table, RequestColumn::response);
+    return request;
+}
+
+HeapTuple form_request(TupleDesc shape, const Request &request) {
+    const RequestRow &row = request.row;
+    Datum values[RequestColumn::count] = {
+        TimestampTzGetDatum(row.created_at),
+        TimestampTzGetDatum(row.expires_at),
+        TimestampTzGetDatum(row.leased_until),
+        Int64GetDatum(row.holder),
+        Int64GetDatum(row.transfer),
+        Int32GetDatum(row.attempt),
+        Int16GetDatum(static_cast<std::int16_t>(row.kind)),
+        Int16GetDatum(static_cast<std::int16_t>(row.state)),
+        PointerGetDatum(request.name.scope),
+        PointerGetDatum(request.name.key),
+        PointerGetDatum(request.fingerprint),
+        PointerGetDatum(request.arguments),
+        PointerGetDatum(request.response),
+    };
+    bool nulls[RequestColumn::count] = {};
+    nulls[RequestColumn::fingerprint - 1] = request.fingerprint == nullptr;
+    nulls[RequestColumn::arguments - 1] = request.arguments == nullptr;
+    nulls[RequestColumn::response - 1] = request.response == nullptr;
+    return heap_form_tuple(shape, values, nulls);
+}
+
+bool may_purge(const RequestRow &row, TimestampTz now) {
+    return row.state != RequestState::in_progress || row.leased_until <= now;
+}
+
+// False if somebody is using the row.
+bool delete_row(Relation table, HeapTuple tuple) {
+    TM_FailureData failure;
+    return table_tuple_delete(table, &tuple->t_self, GetCurrentCommandId(true), GetActiveSnapshot(),
+                              InvalidSnapshot, false, &failure, false) == TM_Ok;
+}
+
+}  // namespace
+
+bool is_name(const text *value) {
+    const int length = length_of(value);
+    return length >= 1 && length <= kNameMax;
+}
+
+Refusal bad_name(const text *value, const char *what) {
+    Refusal refusal = {};
+    refusal.status = Status::invalid_parameter_value;
+    refusal.message = psprintf("a %s has 1 to %d characters", what, kNameMax);
+    refusal.detail = psprintf("The one given has %d.", length_of(value));
+    refusal.hint = "Use a UUID, or the SHA-256 of what is longer, in hexadecimal.";
+    return refusal;
+}
+
+text *name_argument(FunctionCallInfo fcinfo, int number, const char *what) {
+    if (PG_ARGISNULL(number)) raise_refusal(null_argument(what));
+    text *value = PG_GETARG_TEXT_PP(number);
+    if (!is_name(value)) raise_refusal(bad_name(value, what));
+    return value;
+}
+
+void lock_name(const RequestName &name) {
+    const LOCKTAG tag = lock_tag(name);
+    LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+bool try_lock_name(const RequestName &name) {
+    const LOCKTAG tag = lock_tag(name);
+    return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void unlock_name(const RequestName &name) {
+    const LOCKTAG tag = lock_tag(name);
+    LockRelease(&tag, ExclusiveLock, false);
+}
+
+Request find_request(const RequestName &name) {
+    return with_table(storage().request, RowExclusiveLock, [&](Relation table) {
+        ScanKeyData keys[3];
+        key_text(keys[0], RequestColumn::key, name.key);
+        key_text(keys[1], RequestColumn::scope, name.scope);
+        key_smallint(keys[2], RequestColumn::kind, static_cast<std::int16_t>(name.kind));
+        SnapshotData dirty;
+        InitDirtySnapshot(dirty);
+        Request found = {};
+        found.name = name;
+        scan_index(table, storage().request_by_key, &dirty, keys, 3, [&](HeapTuple tuple) {
+            const TransactionId inserter = dirty.xmin;
+            const TransactionId changer = dirty.xmax;
+            // While another transaction replaces the row both versions show: the old one counts.
+            if (ItemPointerIsValid(&found.tid) && TransactionIdIsValid(inserter)) return true;
+            found = request_in(tuple, table, name);
+            found.is_inserted = TransactionIdIsValid(inserter);
+            found.pending = found.is_inserted ? inserter : changer;
+            return true;
+        });
+        return found;
+    });
+}
+
+void append_request(const Request &request) {
+    with_table(storage().request, RowExclusiveLock, [&](Relation table) {
+        CatalogTupleInsert(table, form_request(RelationGetDescr(table), request));
+    });
+}
+
+void write_request(const Request &request) {
+    ItemPointerData tid = request.tid;
+    if (!ItemPointerIsValid(&tid))
+        append_request(request);
+    else
+        with_table(storage().request, RowExclusiveLock, [&](Relation table) {
+            CatalogTupleUpdate(table, &tid, form_request(RelationGetDescr(table), request));
+        });
+    CommandCounterIncrement();
+}
+
+std::int64_t purge_expired(std::int64_t max) {
+    return with_latest_snapshot([&](Snapshot snapshot) {
+        return with_table(storage().request, RowExclusiveLock, [&](Relation table) {
+            const TimestampTz now = GetCurrentTimestamp();
+            ScanKeyData key;
+            ScanKeyInit(&key, RequestColumn::expires_at, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE,
+                        TimestampTzGetDatum(now));
+            std::int64_t purged = 0;
+            scan_index(table, storage().request_by_expiry, snapshot, &key, 1, [&](HeapTuple tuple) {
+                const RequestRow &row = *row_of<RequestRow>(tuple);
+                if (!may_purge(row, now)) return true;
+                const RequestName name = {row.kind, column<text>(tuple, table, RequestColumn::scope),
+                                          column<text>(tuple, table, RequestColumn::key)};
+                if (!try_lock_name(name)) return true;
+                purged += delete_row(table, tuple);
+                unlock_name(name);
+                return purged < max;
+            });
+            return purged;
+        });
+    });
+}
+
+}  // namespace ledger
