@@ -6,6 +6,7 @@
 #include "engine/settings.hpp"
 #include "engine/shared.hpp"
 #include "engine/slot.hpp"
+#include "pg/result.hpp"
 #include "engine/storage.hpp"
 
 namespace ledger {
@@ -68,9 +69,6 @@ LEDGER_FUNCTION(ledger_slots) {
 }
 
 LEDGER_FUNCTION(ledger_stat) {
-    TupleDesc shape;
-    if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE)
-        elog(ERROR, "return type must be a row");
     constexpr int kColumns = 11;
     Datum values[kColumns] = {};
     bool nulls[kColumns];
@@ -96,5 +94,5 @@ LEDGER_FUNCTION(ledger_stat) {
         put(Int32GetDatum(effects_in_use()));
         put(UInt32GetDatum(worker), worker == 0);
     }
-    return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(shape), values, nulls));
+    return row_result(fcinfo, values, nulls);
 }

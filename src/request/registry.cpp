@@ -3,6 +3,7 @@
 #include "pg/table.hpp"
 
 extern "C" {
+#include "catalog/pg_collation.h"
 #include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 }
@@ -17,14 +18,34 @@ int length_of(const text *value) {
     return pg_mbstrlen_with_len(VARDATA_ANY(value), static_cast<int>(VARSIZE_ANY_EXHDR(value)));
 }
 
-// One lock for each of 2^48 hashes of a name.
-LOCKTAG lock_tag(const RequestName &name) {
+// Where write_request wrote last.
+struct {
+    TransactionId transaction;
+    std::uint64_t name;
+    ItemPointerData tid;
+} last_written;
+
+std::uint64_t hash_of(const RequestName &name) {
     const auto hash_part = [](const text *part, std::uint64_t seed) {
         return hash_bytes_extended(reinterpret_cast<const unsigned char *>(VARDATA_ANY(part)),
                                    static_cast<int>(VARSIZE_ANY_EXHDR(part)), seed);
     };
-    const std::uint64_t hash =
-        hash_part(name.key, hash_part(name.scope, static_cast<std::uint64_t>(name.kind)));
+    return hash_part(name.key, hash_part(name.scope, static_cast<std::uint64_t>(name.kind)));
+}
+
+bool is_named(HeapTuple tuple, Relation table, const RequestName &name) {
+    const auto equals = [&](AttrNumber number, text *value) {
+        bool is_null;
+        const Datum stored = heap_getattr(tuple, number, RelationGetDescr(table), &is_null);
+        return DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID, stored, PointerGetDatum(value)));
+    };
+    return row_of<RequestRow>(tuple)->kind == name.kind && equals(RequestColumn::key, name.key) &&
+           equals(RequestColumn::scope, name.scope);
+}
+
+// One lock for each of 2^48 hashes of a name.
+LOCKTAG lock_tag(const RequestName &name) {
+    const std::uint64_t hash = hash_of(name);
     LOCKTAG tag;
     SET_LOCKTAG_OBJECT(tag, MyDatabaseId, storage().request, static_cast<std::uint32_t>(hash >> 32),
                        static_cast<std::uint16_t>(hash));
@@ -146,6 +167,29 @@ Request find_request(const RequestName &name) {
     });
 }
 
+Request find_own_request(const RequestName &name) {
+    Request found = {};
+    found.name = name;
+    const TransactionId current = GetTopTransactionIdIfAny();
+    if (!TransactionIdIsValid(current) || last_written.transaction != current ||
+        last_written.name != hash_of(name))
+        return found;
+    return with_table(storage().request, RowExclusiveLock, [&](Relation table) {
+        TupleTableSlot *slot = table_slot_create(table, nullptr);
+        // Gone if it was rolled back to a savepoint.
+        if (table_tuple_fetch_row_version(table, &last_written.tid, SnapshotSelf, slot)) {
+            HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, nullptr);
+            if (TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)) &&
+                is_named(tuple, table, name)) {
+                found = request_in(tuple, table, name);
+                found.is_own = true;
+            }
+        }
+        ExecDropSingleTupleTableSlot(slot);
+        return found;
+    });
+}
+
 void append_request(const Request &request) {
     with_table(storage().request, RowExclusiveLock, [&](Relation table) {
         CatalogTupleInsert(table, form_request(RelationGetDescr(table), request));
@@ -153,13 +197,15 @@ void append_request(const Request &request) {
 }
 
 void write_request(const Request &request) {
-    ItemPointerData tid = request.tid;
-    if (!ItemPointerIsValid(&tid))
-        append_request(request);
-    else
-        with_table(storage().request, RowExclusiveLock, [&](Relation table) {
-            CatalogTupleUpdate(table, &tid, form_request(RelationGetDescr(table), request));
-        });
+    with_table(storage().request, RowExclusiveLock, [&](Relation table) {
+        HeapTuple tuple = form_request(RelationGetDescr(table), request);
+        ItemPointerData tid = request.tid;
+        if (ItemPointerIsValid(&tid))
+            CatalogTupleUpdate(table, &tid, tuple);
+        else
+            CatalogTupleInsert(table, tuple);
+        last_written = {GetTopTransactionId(), hash_of(request.name), tuple->t_self};
+    });
     CommandCounterIncrement();
 }
 

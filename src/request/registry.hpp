@@ -31,6 +31,7 @@ struct Request {
     ItemPointerData tid;    // invalid: not in the table
     TransactionId pending;  // another transaction that is inserting, changing or deleting the row
     bool is_inserted;       // pending inserted it: it may never have been
+    bool is_own;            // found by find_own_request: not locked
 };
 
 // A name's part that a user gave, a what: 1 to 255 characters, or an error 22004 or 22023.
@@ -46,6 +47,11 @@ void unlock_name(const RequestName &name);
 // The newest state of the row, whatever the transaction's isolation level, in the
 // current memory context; tid is invalid if there is none. The caller holds the lock.
 Request find_request(const RequestName &name);
+
+// The row that write_request wrote last in this backend, if it is this name's and
+// this transaction's own: nobody else may touch it before the end, so no lock is
+// needed. tid is invalid if it is not.
+Request find_own_request(const RequestName &name);
 
 // Inserts the row, or replaces the one at its tid, which must have nothing
 // pending. The caller holds the lock. write_request lets later writes of the

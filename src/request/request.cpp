@@ -1,4 +1,5 @@
 // SQL: requests between begin and complete, tokens, the inbox (sql/request.sql).
+#include "pg/result.hpp"
 #include "pg/error.hpp"
 #include "pg/time.hpp"
 #include "request/call.hpp"
@@ -127,8 +128,9 @@ Begun begin_request(const Begin &begin, TimestampTz now) {
 
 // ---- complete_request, fail_request ----
 
-// The request, settled, with its name locked; or LG302.
+// The request, settled, with its name locked or its row this transaction's own; or LG302.
 Request existing_request(const RequestName &name) {
+    if (const Request own = find_own_request(name); ItemPointerIsValid(&own.tid)) return own;
     for (;;) {
         lock_name(name);
         const Request request = find_request(name);
@@ -166,7 +168,7 @@ void finish(FunctionCallInfo fcinfo, const char *function, RequestState outcome,
     request.row.leased_until = DT_NOBEGIN;
     request.response = PG_ARGISNULL(1) ? nullptr : PG_GETARG_JSONB_P(1);
     write_request(request);
-    unlock_name(name);
+    if (!request.is_own) unlock_name(name);
 }
 
 }  // namespace
@@ -199,13 +201,10 @@ LEDGER_FUNCTION(ledger_begin_request) {
     unlock_name(begin.name);
     purge_when_due();
 
-    TupleDesc shape;
-    if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE)
-        elog(ERROR, "return type must be a row");
     Datum values[] = {CStringGetTextDatum(begun.state), PointerGetDatum(begun.response),
                       Int32GetDatum(begun.attempt)};
     bool nulls[] = {false, begun.response == nullptr, false};
-    return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(shape), values, nulls));
+    return row_result(fcinfo, values, nulls);
 }
 
 LEDGER_FUNCTION(ledger_complete_request) {

@@ -1,5 +1,6 @@
 // SQL: transfer, try_transfer, transfer_up_to, post_reversal (sql/transfer.sql).
 #include "engine/order.hpp"
+#include "pg/result.hpp"
 #include "pg/numeric.hpp"
 #include "request/call.hpp"
 
@@ -33,12 +34,9 @@ Order order_from(FunctionCallInfo fcinfo, Code &source, Code &destination, const
 
 // (transfer_id, amount); no transfer is NULL.
 Datum swept(FunctionCallInfo fcinfo, TransferId id, Numeric amount) {
-    TupleDesc shape;
-    if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE)
-        elog(ERROR, "return type must be a row");
     Datum values[] = {Int64GetDatum(static_cast<std::int64_t>(id)), NumericGetDatum(amount)};
     bool nulls[] = {id == TransferId{0}, false};
-    return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(shape), values, nulls));
+    return row_result(fcinfo, values, nulls);
 }
 
 // Null where the source cannot cover the amount and may_be_short; raises otherwise.
