@@ -37,9 +37,9 @@ void reset_entry(Database &entry, Oid database, Oid extension) {
     entry.extension = extension;
     pg_atomic_write_u32(&entry.ready, 0);
     entry.base = 0;
-    for (pg_atomic_uint64 *counter :
-         {&entry.refusals, &entry.folds, &entry.worker_started_at, &entry.purge_due_at})
+    for (pg_atomic_uint64 *counter : {&entry.refusals, &entry.folds, &entry.worker_started_at})
         pg_atomic_write_u64(counter, 0);
+    pg_atomic_write_u64(&entry.purge_due_at, next_purge(GetCurrentTimestamp()));
     pg_atomic_write_u32(&entry.worker_pid, 0);
     for (Lane &lane : entry.lanes) {
         pg_atomic_write_u32(&lane.busy, 0);
@@ -191,6 +191,10 @@ Database &writable_database() {
     else
         take_possession(*mine);
     return *mine;
+}
+
+std::uint64_t next_purge(TimestampTz now) {
+    return static_cast<std::uint64_t>(now + settings.purge_interval_s * USECS_PER_SEC);
 }
 
 Database *known_database() {

@@ -46,6 +46,9 @@ Database &current_database();
 // transaction. Raises LG901, or LG902 with more databases than ledger.databases.
 Database &writable_database();
 
+// The time after now when requests are to be purged again.
+std::uint64_t next_purge(TimestampTz now);
+
 // The entry if there is one, else null; never waits.
 Database *known_database();
 

@@ -86,9 +86,8 @@ Jsonb *trimmed(const Jsonb *json) {
     return JsonbValueToJsonb(result);
 }
 
-// A field as text, cut to what a message can show.
-const char *shown_field(const Jsonb *json, Datum name) {
-    constexpr int kShownMax = 80;
+// A field as text.
+std::string_view field_text(const Jsonb *json, Datum name) {
     LOCAL_FCINFO(call, 2);
     InitFunctionCallInfoData(*call, nullptr, 2, InvalidOid, nullptr, nullptr);
     call->args[0] = {JsonbPGetDatum(json), false};
@@ -96,9 +95,19 @@ const char *shown_field(const Jsonb *json, Datum name) {
     const Datum field = jsonb_object_field(call);
     if (call->isnull) return "null";
     Jsonb *value = DatumGetJsonbP(field);
-    const char *shown = JsonbToCString(nullptr, &value->root, static_cast<int>(VARSIZE(value)));
-    const int length = static_cast<int>(strlen(shown));
-    return length <= kShownMax ? shown : psprintf("%.*s...", pg_mbcliplen(shown, length, kShownMax), shown);
+    return JsonbToCString(nullptr, &value->root, static_cast<int>(VARSIZE(value)));
+}
+
+// What a message can show of a text, around the byte where it gets interesting.
+const char *excerpt(std::string_view text, std::size_t interesting) {
+    constexpr int kShownMax = 80;
+    constexpr int kBefore = 20;
+    const int length = static_cast<int>(text.size());
+    if (length <= kShownMax) return text.data();
+    const int from = pg_mbcliplen(text.data(), length, Max(static_cast<int>(interesting) - kBefore, 0));
+    const int shown = pg_mbcliplen(text.data() + from, length - from, kShownMax);
+    return psprintf("%s%.*s%s", from > 0 ? "..." : "", shown, text.data() + from,
+                    from + shown < length ? "..." : "");
 }
 
 // Calls visit(name) for each field of an object, in jsonb's order.
@@ -203,6 +212,7 @@ std::int64_t bigint_in(const Jsonb *json) {
 std::int64_t bigint_in(const Jsonb *json, int element) {
     const JsonbValue *value = getIthJsonbValueFromContainer(const_cast<JsonbContainer *>(&json->root),
                                                             static_cast<std::uint32_t>(element));
+    if (!value || value->type != jbvNumeric) elog(ERROR, "element %d of an answer is missing", element);
     return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
 }
 
@@ -219,18 +229,20 @@ const char *differences(const Jsonb *stored, const Jsonb *fresh) {
     const Jsonb *now = trimmed(fresh);
     StringInfoData text;
     initStringInfo(&text);
-    const auto compare = [&](std::string_view name, bool skip_common) {
+    const auto compare = [&](std::string_view name, bool only_new) {
         const int length = static_cast<int>(name.size());
         const Datum key = PointerGetDatum(cstring_to_text_with_len(name.data(), length));
-        const char *was = shown_field(before, key);
-        const char *is = shown_field(now, key);
-        if (strcmp(was, is) == 0 || (skip_common && strcmp(was, "null") != 0)) return;
-        appendStringInfo(&text, "%s%.*s was %s and is %s.", text.len > 0 ? " " : "", length, name.data(), was,
-                         is);
+        const std::string_view was = field_text(before, key);
+        const std::string_view is = field_text(now, key);
+        if (was == is || (only_new && was != "null")) return;
+        std::size_t same = 0;
+        while (same < was.size() && same < is.size() && was[same] == is[same]) ++same;
+        appendStringInfo(&text, "%s%.*s was %s and is %s.", text.len > 0 ? " " : "", length, name.data(),
+                         excerpt(was, same), excerpt(is, same));
     };
     each_field(before, [&](std::string_view name) { compare(name, false); });
     each_field(now, [&](std::string_view name) { compare(name, true); });
-    return text.data;
+    return text.len > 0 ? text.data : "They differ.";
 }
 
 bytea *fingerprint_of(const Jsonb *json) {

@@ -108,20 +108,33 @@ Datum result_of(FunctionCallInfo fcinfo, const Jsonb *answer) {
 
 using namespace ledger;
 
-// SQL: recall, remember, for the functions written in SQL (sql/request.sql).
+namespace ledger {
+
+namespace {
+
+// (key, arguments, ...), for the functions written in SQL (sql/request.sql).
+Call call_from(FunctionCallInfo fcinfo) {
+    if (PG_ARGISNULL(1)) raise_refusal(null_argument("arguments"));
+    Jsonb *arguments = PG_GETARG_JSONB_P(1);
+    if (!JB_ROOT_IS_OBJECT(arguments)) elog(ERROR, "arguments must be a JSON object");
+    return {{RequestKind::call, cstring_to_text(""), name_argument(fcinfo, 0, "key")}, arguments};
+}
+
+}  // namespace
+
+}  // namespace ledger
+
 LEDGER_FUNCTION(ledger_recall) {
     begin_writing("a call under a key");
-    const Call call = {{RequestKind::call, cstring_to_text(""), key_argument(fcinfo, 0)},
-                       PG_GETARG_JSONB_P(1)};
-    const Recalled made = recall(call);
+    const Recalled made = recall(call_from(fcinfo));
     if (!made.answer) PG_RETURN_NULL();
     PG_RETURN_JSONB_P(made.answer);
 }
 
 LEDGER_FUNCTION(ledger_remember) {
-    const Call call = {{RequestKind::call, cstring_to_text(""), key_argument(fcinfo, 0)},
-                       PG_GETARG_JSONB_P(1)};
-    remember(call, PG_ARGISNULL(2) ? nullptr : PG_GETARG_JSONB_P(2), TransferId{PG_GETARG_INT64(3)});
+    begin_writing("a call under a key");
+    remember(call_from(fcinfo), PG_ARGISNULL(2) ? nullptr : PG_GETARG_JSONB_P(2),
+             TransferId{bigint_argument(fcinfo, 3, "transfer")});
     PG_RETURN_VOID();
 }
 

@@ -12,19 +12,21 @@ namespace {
 
 constexpr std::int64_t kPurgedAtOnce = 1000;
 
+bool is_due(Database &database, TimestampTz now) {
+    return now >= static_cast<TimestampTz>(pg_atomic_read_u64(&database.purge_due_at));
+}
+
 }  // namespace
 
 void purge_when_due() {
     Database &database = current_database();
-    const TimestampTz now = GetCurrentTimestamp();
-    std::uint64_t due = pg_atomic_read_u64(&database.purge_due_at);
-    if (now < static_cast<TimestampTz>(due)) return;
-    const TimestampTz next = now + settings.purge_interval_s * USECS_PER_SEC;
-    if (pg_atomic_compare_exchange_u64(&database.purge_due_at, &due, static_cast<std::uint64_t>(next)))
-        start_worker(database);
+    if (is_due(database, GetCurrentTimestamp())) start_worker(database);
 }
 
-bool purge_pass() {
+bool purge_if_due(Database &database) {
+    const TimestampTz now = GetCurrentTimestamp();
+    if (!is_due(database, now)) return false;
+    pg_atomic_write_u64(&database.purge_due_at, next_purge(now));
     std::int64_t purged;
     bool any = false;
     do {

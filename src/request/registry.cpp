@@ -117,7 +117,7 @@ Refusal bad_name(const text *value, const char *what) {
     refusal.status = Status::invalid_parameter_value;
     refusal.message = psprintf("a %s has 1 to %d characters", what, kNameMax);
     refusal.detail = psprintf("The one given has %d.", length_of(value));
-    refusal.hint = "Use a UUID, or the SHA-256 of what is longer, in hexadecimal.";
+    refusal.hint = "Use something shorter, such as a UUID or a SHA-256 in hexadecimal.";
     return refusal;
 }
 

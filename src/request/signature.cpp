@@ -59,6 +59,7 @@ LEDGER_FUNCTION(ledger_use_nonce) {
     begin_writing("ledger.verify_signed_request()");
     const Call nonce = {
         {RequestKind::nonce, name_argument(fcinfo, 0, "client"), name_argument(fcinfo, 1, "nonce")}, nullptr};
+    if (PG_ARGISNULL(2)) raise_refusal(null_argument("expires_at"));
     if (recall(nonce).answer) PG_RETURN_BOOL(false);
     remember_until(nonce, nullptr, TransferId{0}, PG_GETARG_TIMESTAMPTZ(2));
     PG_RETURN_BOOL(true);

@@ -127,13 +127,13 @@ void rest() {
     }
 }
 
-void work() {
+void work(Database &database) {
     TimestampTz last_work = GetCurrentTimestamp();
     while (!TimestampDifferenceExceeds(last_work, GetCurrentTimestamp(), kIdleMsMax)) {
         pgstat_report_activity(STATE_RUNNING, "folding long tails");
         bool worked = fold_long_tails();
         pgstat_report_activity(STATE_RUNNING, "purging expired requests");
-        worked = purge_pass() || worked;
+        worked = purge_if_due(database) || worked;
         if (worked) last_work = GetCurrentTimestamp();
         rest();
     }
@@ -177,5 +177,5 @@ void ledger_worker_main(Datum database_oid) {
     Database *database = register_self();
     if (!database) return;
     before_shmem_exit(unregister_self, PointerGetDatum(database));
-    work();
+    work(*database);
 }

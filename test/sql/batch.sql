@@ -17,7 +17,7 @@ SELECT ordinal, transfer_id > 0 AS made, status FROM ledger.transfer_batch('{b:a
 SELECT helper.outcome($$SELECT count(*) FROM ledger.transfer_batch('{b:a}', '{b:c,b:b}', '{1,1}')$$);
 SELECT helper.outcome($$SELECT count(*) FROM ledger.transfer_batch(NULL, '{b:c,b:b}', '{1,1}')$$);
 SELECT helper.outcome($$SELECT count(*) FROM ledger.transfer_batch('{}', '{}', '{}')$$);
-SELECT helper.outcome($$SELECT count(*) FROM ledger.transfer_batch('{b:a}', '{b:c}', '{1}', NULL)$$);
+SELECT helper.outcome($$SELECT count(*) FROM ledger.transfer_batch('{b:a}', '{b:c}', '{1}', atomic => NULL)$$);
 SELECT helper.outcome($$SELECT count(*) FROM ledger.transfer_batch('{{b:a,b:a}}', '{{b:c,b:c}}', '{{1,2}}')$$);
 -- A large one: ids distinct, value conserved.
 SELECT count(*), count(DISTINCT transfer_id), bool_and(status = 'ok')
@@ -43,7 +43,7 @@ SELECT ledger.open_account('b:r', 'USD') > 0;
 SELECT ledger.transfer('world', 'b:r', 30) AS first \gset
 SELECT ledger.transfer('b:r', 'b:a', 20) AS second \gset
 SELECT helper.outcome(format($$SELECT ledger.reverse_transfer(%s)$$, :first));
-SELECT ledger.reverse_transfer(:second, 'customer complained') AS reversal \gset
+SELECT ledger.reverse_transfer(:second, reason => 'customer complained') AS reversal \gset
 SELECT kind, source, destination, amount, ref = :second AS linked, metadata FROM ledger.transfers WHERE id = :reversal;
 SELECT regexp_replace(helper.outcome(format($$SELECT ledger.reverse_transfer(%s)$$, :second)), '\d{10,}', 'N', 'g');
 SELECT helper.outcome(format($$SELECT ledger.reverse_transfer(%s) > 0$$, :first));

@@ -16,7 +16,7 @@ SELECT left(helper.outcome($$SELECT ledger.transfer('h:a', 'h:b', ('1e-16383')::
 SELECT helper.outcome($$SELECT ledger.transfer('h:a''; DROP TABLE x; --', 'h:b', 1)$$);
 SELECT helper.outcome($$SELECT ledger.transfer('h:a%s%n', 'h:b', 1)$$);
 -- Big metadata is kept.
-SELECT ledger.transfer('h:a', 'h:b', 1, jsonb_build_object('blob', repeat('x', 1000000))) > 0;
+SELECT ledger.transfer('h:a', 'h:b', 1, metadata => jsonb_build_object('blob', repeat('x', 1000000))) > 0;
 SELECT length(metadata ->> 'blob') FROM ledger.statement('h:b');
 -- Internals cannot be tricked with ids that do not exist.
 SELECT helper.outcome($$SELECT ledger_data.post_reversal(1, 1, 2, 3, 4, NULL)$$);
@@ -24,10 +24,17 @@ SELECT helper.outcome($$SELECT ledger_data.fold_account(12345)$$);
 SELECT helper.outcome($$SELECT ledger_data.fold_account(NULL)$$);
 SELECT helper.outcome($$SELECT ledger_data.refuse('no such condition', 'x', NULL, NULL)$$);
 SELECT helper.outcome($$SELECT ledger_data.guard()$$);
+SELECT helper.outcome($$SELECT ledger_data.recall(NULL, '{}')$$);
+SELECT helper.outcome($$SELECT ledger_data.recall('h', NULL)$$);
+SELECT helper.outcome($$SELECT ledger_data.recall('h', '1')$$);
+SELECT helper.outcome($$SELECT ledger_data.remember('h', '{}', NULL, NULL)$$);
+SELECT helper.outcome($$SELECT ledger_data.remember('h', NULL, NULL, 0)$$);
+SELECT helper.outcome($$SELECT ledger_data.use_nonce(NULL, 'n', now())$$);
+SELECT helper.outcome($$SELECT ledger_data.use_nonce('c', 'n', NULL)$$);
 -- A hundred thousand elements, cancelled in the middle by a timeout: nothing of it stays.
 SELECT count(*) AS before FROM ledger.transfers WHERE source = 'h:b' \gset
 SET statement_timeout = '20ms';
-SELECT count(*) FROM ledger.transfer_batch(array_fill('h:a'::text, '{400000}'), array_fill('h:b'::text, '{400000}'), array_fill(0.01, '{400000}'), false);
+SELECT count(*) FROM ledger.transfer_batch(array_fill('h:a'::text, '{400000}'), array_fill('h:b'::text, '{400000}'), array_fill(0.01, '{400000}'), atomic => false);
 RESET statement_timeout;
 SELECT posted FROM ledger.balance('h:b');
 SELECT helper.outcome($$SELECT ledger.transfer('h:a', 'h:b', 99) > 0$$);

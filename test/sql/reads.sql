@@ -6,7 +6,7 @@ SELECT clock_timestamp() AS t0 \gset
 SELECT ledger.transfer('world', 'r:a', 5) > 0;
 SELECT pg_sleep(0.002);
 SELECT clock_timestamp() AS t1 \gset
-SELECT ledger.transfer('r:a', 'r:b', 2, '{"for": "tea"}') > 0;
+SELECT ledger.transfer('r:a', 'r:b', 2, metadata => '{"for": "tea"}') > 0;
 SELECT * FROM ledger.balance('r:a');
 SELECT ledger.balance_at('r:a', :'t0'), ledger.balance_at('r:a', :'t1'), ledger.balance_at('r:a', 'infinity');
 SELECT kind, counterparty, amount, balance, metadata FROM ledger.statement('r:a');

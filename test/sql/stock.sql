@@ -3,7 +3,7 @@
 SELECT ledger.create_stock('TEA', 10) > 0, ledger.create_stock('CUP') > 0;
 SELECT * FROM ledger.stock ORDER BY sku;
 SELECT ledger.add_stock('CUP', 3);
-SELECT ledger.deduct_stock('TEA', 4, '{"order": 1}');
+SELECT ledger.deduct_stock('TEA', 4, metadata => '{"order": 1}');
 SELECT helper.outcome($$SELECT ledger.deduct_stock('TEA', 7)$$);
 SELECT helper.outcome($$SELECT ledger.try_deduct_stock('TEA', 7)$$);
 SELECT helper.outcome($$SELECT ledger.try_deduct_stock('TEA', 6)$$);

@@ -3,7 +3,7 @@
 SELECT ledger.open_account('t:a', 'USD') > 0, ledger.open_account('t:b', 'USD', ceiling => 100) > 0,
        ledger.open_account('t:e', 'EUR', floor => NULL) > 0, ledger.open_account('t:p', 'POINT', floor => NULL) > 0;
 SELECT ledger.transfer('world', 't:a', 100.50) > 0 AS funded;
-SELECT ledger.transfer('t:a', 't:b', 0.01, '{"order": 7}') > 0 AS moved;
+SELECT ledger.transfer('t:a', 't:b', 0.01, metadata => '{"order": 7}') > 0 AS moved;
 SELECT posted, available FROM ledger.balance('t:a');
 SELECT posted, available FROM ledger.balance('t:b');
 

@@ -17,7 +17,7 @@ $node->safe_psql('postgres', "SELECT ledger.create_stock('sku', 100000)");
 my @loads = (
 	"SELECT ledger.transfer('world', 'a', 1);",
 	"SELECT ledger.try_transfer('a', 'b', 3);",
-	"SELECT transfer_id FROM ledger.transfer_batch('{world,a,b}', '{a,b,world}', '{2,1,0.5}', false);",
+	"SELECT transfer_id FROM ledger.transfer_batch('{world,a,b}', '{a,b,world}', '{2,1,0.5}', atomic => false);",
 	"BEGIN; SELECT ledger.transfer('world', 'b', 7); SAVEPOINT s; SELECT -ledger.transfer('world', 'b', 9); ROLLBACK TO s; COMMIT;");
 
 my $count = 0;

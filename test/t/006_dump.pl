@@ -15,7 +15,7 @@ $source->safe_psql('postgres', q{
 	SELECT ledger.deduct_stock('sku', 3);
 	SELECT count(ledger.transfer('a', 'b', 0.10)) FROM generate_series(1, 100);
 	SELECT ledger.fold();
-	SELECT ledger.transfer('a', 'b', 5, '{"after": "the fold"}');
+	SELECT ledger.transfer('a', 'b', 5, metadata => '{"after": "the fold"}');
 	SELECT ledger.reverse_transfer(max(id)) FROM ledger.transfers;
 	SELECT ledger.alter_account('b', floor => 2.50, ceiling => 5000);
 	CREATE ROLE app;

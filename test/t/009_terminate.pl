@@ -53,7 +53,7 @@ foreach my $round (1 .. 5)
 	$session = $node->background_psql('postgres', on_error_stop => 0);
 	$session->query_safe('SELECT set_config($$application_name$$, $$victim$$, false)');
 	$session->query_until(qr/begun/, q{\echo begun
-		SELECT count(*) FROM ledger.transfer_batch(array_fill('a'::text, '{300000}'), array_fill('b'::text, '{300000}'), array_fill(0.0001::numeric + 0.0099, '{300000}'), false);
+		SELECT count(*) FROM ledger.transfer_batch(array_fill('a'::text, '{300000}'), array_fill('b'::text, '{300000}'), array_fill(0.0001::numeric + 0.0099, '{300000}'), atomic => false);
 	});
 	select undef, undef, undef, 0.05 * $round;
 	$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) $victim AND state = 'active'");
