@@ -75,7 +75,7 @@ SELECT CASE r.kind WHEN 1 THEN 'request' WHEN 2 THEN 'call' WHEN 3 THEN 'message
        r.arguments,
        r.response,
        NULLIF(r.transfer, 0) AS transfer_id,
-       r.created_at,
+       r.begun_at,
        r.expires_at
 FROM ledger_data.request AS r;
 COMMENT ON VIEW ledger.requests IS

@@ -65,9 +65,9 @@ COMMENT ON TABLE ledger_data.reversal IS 'which transfer reversed which';
 -- The registry of idempotent requests: one row a name, which the primary key makes unique.
 -- kind: 1 request, 2 call of a function under a key, 3 message of an inbox, 4 nonce.
 -- state: 0 issued (a token), 1 in progress, 2 completed, 3 failed (may be tried again), 4 rejected.
--- Purged from expires_at on, unless it is in progress and leased.
+-- Purged from expires_at on; if it is in progress, not before the same time has passed since its lease ran out.
 CREATE TABLE ledger_data.request (
-    created_at   timestamptz NOT NULL,
+    begun_at     timestamptz NOT NULL,  -- the present attempt
     expires_at   timestamptz NOT NULL,
     leased_until timestamptz NOT NULL,  -- -infinity unless in progress
     holder       bigint      NOT NULL,  -- the session that began the present attempt
@@ -80,6 +80,7 @@ CREATE TABLE ledger_data.request (
     fingerprint  bytea,                 -- SHA-256 of a request's payload
     arguments    jsonb,                 -- a call's function and arguments
     response     jsonb,
+    issued_at    timestamptz,           -- of a token
     PRIMARY KEY (key, scope, kind)      -- the key first: it alone decides nearly every comparison
 ) WITH (fillfactor = 85);
 CREATE INDEX request_expires_at_idx ON ledger_data.request (expires_at);

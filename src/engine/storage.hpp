@@ -61,7 +61,7 @@ struct TransferColumn {
 };
 
 struct RequestRow {
-    TimestampTz created_at;
+    TimestampTz begun_at;
     TimestampTz expires_at;
     TimestampTz leased_until;
     std::int64_t holder;
@@ -72,7 +72,7 @@ struct RequestRow {
 };
 struct RequestColumn {
     enum : AttrNumber {
-        created_at = 1,
+        begun_at = 1,
         expires_at,
         leased_until,
         holder,
@@ -85,7 +85,8 @@ struct RequestColumn {
         fingerprint,
         arguments,
         response,
-        count = response
+        issued_at,
+        count = issued_at
     };
 };
 

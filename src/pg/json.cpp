@@ -86,14 +86,14 @@ Jsonb *trimmed(const Jsonb *json) {
     return JsonbValueToJsonb(result);
 }
 
-// A field as text.
+// A field as text; no data if it is absent.
 std::string_view field_text(const Jsonb *json, Datum name) {
     LOCAL_FCINFO(call, 2);
     InitFunctionCallInfoData(*call, nullptr, 2, InvalidOid, nullptr, nullptr);
     call->args[0] = {JsonbPGetDatum(json), false};
     call->args[1] = {name, false};
     const Datum field = jsonb_object_field(call);
-    if (call->isnull) return "null";
+    if (call->isnull) return {};
     Jsonb *value = DatumGetJsonbP(field);
     return JsonbToCString(nullptr, &value->root, static_cast<int>(VARSIZE(value)));
 }
@@ -229,12 +229,15 @@ const char *differences(const Jsonb *stored, const Jsonb *fresh) {
     const Jsonb *now = trimmed(fresh);
     StringInfoData text;
     initStringInfo(&text);
-    const auto compare = [&](std::string_view name, bool only_new) {
+    const auto compare = [&](std::string_view name, bool only_absent) {
         const int length = static_cast<int>(name.size());
         const Datum key = PointerGetDatum(cstring_to_text_with_len(name.data(), length));
-        const std::string_view was = field_text(before, key);
-        const std::string_view is = field_text(now, key);
-        if (was == is || (only_new && was != "null")) return;
+        std::string_view was = field_text(before, key);
+        std::string_view is = field_text(now, key);
+        if (only_absent && was.data()) return;
+        if (!was.data()) was = "null";
+        if (!is.data()) is = "null";
+        if (was == is) return;
         std::size_t same = 0;
         while (same < was.size() && same < is.size() && was[same] == is[same]) ++same;
         appendStringInfo(&text, "%s%.*s was %s and is %s.", text.len > 0 ? " " : "", length, name.data(),

@@ -67,9 +67,8 @@ void remember(const Call &call, Jsonb *answer, TransferId transfer) {
 }
 
 void remember_until(const Call &call, Jsonb *answer, TransferId transfer, TimestampTz expires_at) {
-    Request request = {};
-    request.name = call.name;
-    request.row.created_at = GetCurrentTimestamp();
+    Request request = new_request(call.name);
+    request.row.begun_at = GetCurrentTimestamp();
     request.row.expires_at = expires_at;
     request.row.leased_until = DT_NOBEGIN;
     request.row.transfer = static_cast<std::int64_t>(transfer);
@@ -81,6 +80,10 @@ void remember_until(const Call &call, Jsonb *answer, TransferId transfer, Timest
     append_request(request);
     unlock_name(call.name);
     purge_when_due();
+}
+
+void leave_open(const Call &call) {
+    if (call.name.key) unlock_name(call.name);
 }
 
 Refusal request_mismatch(const Call &call, const char *differences) {

@@ -48,6 +48,9 @@ Recalled recall(const Call &call, int ordinal = 0);
 void remember(const Call &call, Jsonb *answer, TransferId transfer = TransferId{0});
 void remember_until(const Call &call, Jsonb *answer, TransferId transfer, TimestampTz expires_at);
 
+// Ends the call without an answer: nothing was decided, it may be repeated.
+void leave_open(const Call &call);
+
 // Why a different call under the key is refused.
 Refusal request_mismatch(const Call &call, const char *differences);
 

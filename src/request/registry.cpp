@@ -60,20 +60,22 @@ Type *column(HeapTuple tuple, Relation table, AttrNumber number) {
 }
 
 Request request_in(HeapTuple tuple, Relation table, const RequestName &name) {
-    Request request = {};
-    request.name = name;
+    Request request = new_request(name);
     request.row = *row_of<RequestRow>(tuple);
     request.tid = tuple->t_self;
     request.fingerprint = column<bytea>(tuple, table, RequestColumn::fingerprint);
     request.arguments = column<Jsonb>(tuple, table, RequestColumn::arguments);
     request.response = column<Jsonb>(tuple, table, RequestColumn::response);
+    bool is_null;
+    const Datum issued_at = heap_getattr(tuple, RequestColumn::issued_at, RelationGetDescr(table), &is_null);
+    request.issued_at = is_null ? DT_NOBEGIN : DatumGetTimestampTz(issued_at);
     return request;
 }
 
 HeapTuple form_request(TupleDesc shape, const Request &request) {
     const RequestRow &row = request.row;
     Datum values[RequestColumn::count] = {
-        TimestampTzGetDatum(row.created_at),
+        TimestampTzGetDatum(row.begun_at),
         TimestampTzGetDatum(row.expires_at),
         TimestampTzGetDatum(row.leased_until),
         Int64GetDatum(row.holder),
@@ -86,16 +88,21 @@ HeapTuple form_request(TupleDesc shape, const Request &request) {
         PointerGetDatum(request.fingerprint),
         PointerGetDatum(request.arguments),
         PointerGetDatum(request.response),
+        TimestampTzGetDatum(request.issued_at),
     };
     bool nulls[RequestColumn::count] = {};
     nulls[RequestColumn::fingerprint - 1] = request.fingerprint == nullptr;
     nulls[RequestColumn::arguments - 1] = request.arguments == nullptr;
     nulls[RequestColumn::response - 1] = request.response == nullptr;
+    nulls[RequestColumn::issued_at - 1] = request.issued_at == DT_NOBEGIN;
     return heap_form_tuple(shape, values, nulls);
 }
 
+// An attempt that was abandoned is remembered for its ttl after its lease, so that
+// its holder, if he comes back, hears that he has lost it.
 bool may_purge(const RequestRow &row, TimestampTz now) {
-    return row.state != RequestState::in_progress || row.leased_until <= now;
+    return row.state != RequestState::in_progress ||
+           row.leased_until + (row.expires_at - row.begun_at) <= now;
 }
 
 // False if somebody is using the row.
@@ -106,6 +113,13 @@ bool delete_row(Relation table, HeapTuple tuple) {
 }
 
 }  // namespace
+
+Request new_request(const RequestName &name) {
+    Request request = {};
+    request.name = name;
+    request.issued_at = DT_NOBEGIN;
+    return request;
+}
 
 bool is_name(const text *value) {
     const int length = length_of(value);
@@ -151,8 +165,7 @@ Request find_request(const RequestName &name) {
         key_smallint(keys[2], RequestColumn::kind, static_cast<std::int16_t>(name.kind));
         SnapshotData dirty;
         InitDirtySnapshot(dirty);
-        Request found = {};
-        found.name = name;
+        Request found = new_request(name);
         scan_index(table, storage().request_by_key, &dirty, keys, 3, [&](HeapTuple tuple) {
             const TransactionId inserter = dirty.xmin;
             const TransactionId changer = dirty.xmax;
@@ -168,16 +181,16 @@ Request find_request(const RequestName &name) {
 }
 
 Request find_own_request(const RequestName &name) {
-    Request found = {};
-    found.name = name;
+    Request found = new_request(name);
     const TransactionId current = GetTopTransactionIdIfAny();
     if (!TransactionIdIsValid(current) || last_written.transaction != current ||
         last_written.name != hash_of(name))
         return found;
     return with_table(storage().request, RowExclusiveLock, [&](Relation table) {
         TupleTableSlot *slot = table_slot_create(table, nullptr);
-        // Gone if it was rolled back to a savepoint.
-        if (table_tuple_fetch_row_version(table, &last_written.tid, SnapshotSelf, slot)) {
+        // Gone if it was rolled back to a savepoint, perhaps with its page.
+        const bool is_there = ItemPointerGetBlockNumber(&last_written.tid) < RelationGetNumberOfBlocks(table);
+        if (is_there && table_tuple_fetch_row_version(table, &last_written.tid, SnapshotSelf, slot)) {
             HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, nullptr);
             if (TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)) &&
                 is_named(tuple, table, name)) {

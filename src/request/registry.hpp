@@ -28,11 +28,15 @@ struct Request {
     bytea *fingerprint;     // of a request's payload, or null
     Jsonb *arguments;       // of a call, or null
     Jsonb *response;        // or null
+    TimestampTz issued_at;  // of a token, else DT_NOBEGIN
     ItemPointerData tid;    // invalid: not in the table
     TransactionId pending;  // another transaction that is inserting, changing or deleting the row
     bool is_inserted;       // pending inserted it: it may never have been
     bool is_own;            // found by find_own_request: not locked
 };
+
+// A row that is not in the table, with nothing but its name.
+Request new_request(const RequestName &name);
 
 // A name's part that a user gave, a what: 1 to 255 characters, or an error 22004 or 22023.
 text *name_argument(FunctionCallInfo fcinfo, int number, const char *what);

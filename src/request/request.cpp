@@ -83,7 +83,7 @@ void check_payload(const Request &request, const Begin &begin) {
 // This session's attempt at the request.
 Begun start(Request request, const Begin &begin, TimestampTz now) {
     RequestRow &row = request.row;
-    if (!ItemPointerIsValid(&request.tid)) row.created_at = now;
+    row.begun_at = now;
     row.expires_at = begin.expires_at;
     row.leased_until = begin.leased_until;
     row.holder = this_session();
@@ -98,7 +98,8 @@ Begun start(Request request, const Begin &begin, TimestampTz now) {
 
 // What to answer where another transaction is at the row: only an outcome, which
 // nothing but a purge can change any more, is certain.
-Begun answer_pending(const Request &request) {
+Begun answer_pending(const Request &request, const Begin &begin) {
+    if (!request.is_inserted && request.row.state != RequestState::issued) check_payload(request, begin);
     const RequestState state = request.row.state;
     const bool is_outcome = state == RequestState::completed || state == RequestState::rejected;
     if (is_outcome && !request.is_inserted) return {state_name(state), request.response, request.row.attempt};
@@ -117,7 +118,8 @@ Begun begin_request(const Begin &begin, TimestampTz now) {
         if (begin.require_token) raise_bad_token(begin, "It was not issued, or it has been purged.");
         return start(request, begin, now);
     }
-    if (TransactionIdIsValid(request.pending)) return answer_pending(request);
+    if (begin.require_token && request.issued_at == DT_NOBEGIN) raise_bad_token(begin, "It was not issued.");
+    if (TransactionIdIsValid(request.pending)) return answer_pending(request, begin);
     if (request.row.state == RequestState::issued) return begin_issued(request, begin, now);
     check_payload(request, begin);
     const bool lease_ran_out =
@@ -151,6 +153,13 @@ bool holds(const Request &request, FunctionCallInfo fcinfo, int attempt_argument
     return request.row.attempt <= 1 || request.row.holder == this_session();
 }
 
+// The ttl counts from begin. Where most of it was spent on the work it begins
+// again, so that the outcome is there for whoever asks.
+void renew(RequestRow &row, TimestampTz now) {
+    const TimestampTz ttl = row.expires_at - row.begun_at;
+    if (row.expires_at - now < ttl / 2) row.expires_at = now + ttl;
+}
+
 void finish(FunctionCallInfo fcinfo, const char *function, RequestState outcome, int attempt_argument) {
     begin_writing(function);
     const RequestName name = request_name(fcinfo, 0, 2);
@@ -166,6 +175,7 @@ void finish(FunctionCallInfo fcinfo, const char *function, RequestState outcome,
               "Begin it with ledger.begin_request(), and complete it once.");
     request.row.state = outcome;
     request.row.leased_until = DT_NOBEGIN;
+    renew(request.row, GetCurrentTimestamp());
     request.response = PG_ARGISNULL(1) ? nullptr : PG_GETARG_JSONB_P(1);
     write_request(request);
     if (!request.is_own) unlock_name(name);
@@ -180,10 +190,10 @@ using namespace ledger;
 LEDGER_FUNCTION(ledger_issue_request_token) {
     begin_writing("ledger.issue_request_token()");
     const TimestampTz now = GetCurrentTimestamp();
-    Request request = {};
-    request.name = {RequestKind::request, name_argument(fcinfo, 0, "scope"), random_token()};
+    Request request = new_request({RequestKind::request, name_argument(fcinfo, 0, "scope"), random_token()});
     request.row.expires_at = time_after(now, interval_argument(fcinfo, 1, "ttl"), "ttl");
-    request.row.created_at = now;
+    request.row.begun_at = now;
+    request.issued_at = now;
     request.row.leased_until = DT_NOBEGIN;
     request.row.kind = RequestKind::request;
     request.row.state = RequestState::issued;

@@ -126,10 +126,14 @@ Outcome make_element(Database &database, const Batch &batch, int i, bool atomic,
 
     const bool taken = take_element(database, batch, i, order, refusal);
     if (!taken && atomic) raise_refusal(refusal, i + 1);
-    const std::string_view status = condition(taken ? Status::ok : refusal.status).name;
+    const Status status = taken ? Status::ok : refusal.status;
     const TransferId id = taken ? order.id : TransferId{0};
-    if (call.name.key) remember(call, json_string(status), id);
-    return {taken, id, status};
+    const char *name = condition(status).name;
+    if (status == Status::balance_in_flight)
+        leave_open(call);
+    else if (call.name.key)
+        remember(call, json_string(name), id);
+    return {taken, id, name};
 }
 
 }  // namespace

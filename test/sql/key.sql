@@ -124,7 +124,7 @@ SELECT pg_sleep(1.01);
 SELECT helper.outcome($$SELECT ledger.transfer('world', 'k:a', 2, 'k-short')$$) ~ '^LG301' AS remembered;
 SELECT ledger.purge_requests() > 0;
 SELECT ledger.transfer('world', 'k:a', 2, 'k-short') > 0;
-SELECT expires_at - created_at FROM ledger.requests WHERE key = 'k-short';
+SELECT expires_at - begun_at FROM ledger.requests WHERE key = 'k-short';
 
 -- Bad keys.
 SELECT helper.outcome($$SELECT ledger.transfer('world', 'k:a', 1, '')$$);

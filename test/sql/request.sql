@@ -84,6 +84,8 @@ SELECT helper.outcome($$SELECT state FROM ledger.begin_request('guess', require_
 SELECT helper.outcome($$SELECT ledger.issue_request_token(NULL)$$);
 SELECT helper.outcome($$SELECT ledger.issue_request_token(ttl => '0')$$);
 
+SELECT state FROM ledger.begin_request('no token');
+SELECT helper.outcome($$SELECT state FROM ledger.begin_request('no token', require_token => true)$$);
 -- The inbox.
 SELECT ledger.accept_message('billing', 'm1'), ledger.accept_message('billing', 'm1'), ledger.accept_message('mail', 'm1');
 BEGIN;
@@ -152,16 +154,28 @@ SELECT ledger.purge_requests() >= 2;
 SELECT key, state FROM ledger.requests WHERE key ~ '^p\d$' ORDER BY key;
 SELECT state, attempt FROM ledger.begin_request('p3');
 
+-- Work that took longer than its ttl: the outcome is there all the same, for a ttl.
+SELECT state FROM ledger.begin_request('late', ttl => '400 ms');
+SELECT pg_sleep(0.5);
+SELECT ledger.complete_request('late', '"late"');
+SELECT count(*) FROM (SELECT ledger.purge_requests()) AS p;
+SELECT state, response FROM ledger.begin_request('late');
+-- An attempt abandoned: its holder hears of it for a ttl after the lease.
+SELECT state FROM ledger.begin_request('lost', lease => '1 ms', ttl => '1 hour');
+SELECT pg_sleep(0.005);
+SELECT ledger.purge_requests() >= 0;
+SELECT state, attempt FROM ledger.begin_request('lost');
+
 -- Rows from a clock that has been set back: begun in the future. They are left
 -- alone until their time, and nothing is begun twice.
 SET session_replication_role = replica;
-UPDATE ledger_data.request SET created_at = created_at + interval '1 day', leased_until = leased_until + interval '1 day',
+UPDATE ledger_data.request SET begun_at = begun_at + interval '1 day', leased_until = leased_until + interval '1 day',
     expires_at = expires_at + interval '1 day' WHERE key = 'p3';
 RESET session_replication_role;
 SELECT state, attempt FROM ledger.begin_request('p3');
 SELECT ledger.complete_request('p3');
 SELECT state, attempt FROM ledger.begin_request('p3');
-SELECT created_at > clock_timestamp() FROM ledger.requests WHERE key = 'p3';
+SELECT begun_at > clock_timestamp() FROM ledger.requests WHERE key = 'p3';
 
 SELECT kind, scope, state, retryable, attempt, leased_until IS NOT NULL AS leased, response FROM ledger.requests WHERE key IN ('r1', 'r4', 'm1', 'p1') ORDER BY kind, scope, key;
 -- No lock of a name outlives its call.

@@ -37,7 +37,7 @@ SET ledger.signature_window = '5s';
 SELECT split_part(helper.try_signed('given', repeat('s', 32), 'n7', '6 s'), ':', 1);
 RESET ledger.signature_window;
 -- The nonce is kept longer than its request can be repeated, also if the clock is set back a day.
-SELECT min(expires_at - created_at) >= '24 hours' FROM ledger.requests WHERE kind = 'nonce';
+SELECT min(expires_at - begun_at) >= '24 hours' FROM ledger.requests WHERE kind = 'nonce';
 
 -- Rotation: two secrets, then one.
 SELECT ledger.rotate_client('given', repeat('u', 32));
