@@ -48,6 +48,7 @@ class Result {
     int rows() const { return PQntuples(raw_.get()); }
     long affected() const { return std::atol(PQcmdTuples(raw_.get())); }
     std::string text(int row, int column) const { return PQgetvalue(raw_.get(), row, column); }
+    bool is_null(int row, int column) const { return PQgetisnull(raw_.get(), row, column) == 1; }
     long number(int row, int column) const { return std::stol(text(row, column)); }
 
   private:
@@ -94,6 +95,12 @@ class Connection {
         result.require();
         return result;
     }
+
+    // Several statements, without parameters.
+    void script(const std::string &sql) { Result(PQexec(raw_.get(), sql.c_str())).require(); }
+
+    // Breaks the connection off, whatever it is doing.
+    void close() { raw_.reset(); }
 
     void prepare(const char *name, const std::string &sql) {
         Result(PQprepare(raw_.get(), name, sql.c_str(), 0, nullptr)).require();

@@ -146,7 +146,8 @@ Balances load(pq::Connection &database, Plan &plan) {
             amounts.push_back(movements[i].amount);
         }
         const pq::Result result = database.exec(
-            "SELECT ordinal, status FROM ledger.transfer_batch($1::text[], $2::text[], $3::numeric[], atomic => false)",
+            "SELECT ordinal, status FROM ledger.transfer_batch($1::text[], $2::text[], $3::numeric[], atomic "
+            "=> false)",
             {pq::array(sources), pq::array(destinations), pq::array(amounts)});
         if (static_cast<size_t>(result.rows()) != last - first)
             throw std::runtime_error("a batch has lost lines");

@@ -39,7 +39,7 @@ install_build_packages() {
 }
 
 install_test_packages() {
-    install_packages "postgresql-$PG_MAJOR-pgtap" libipc-run-perl libgtest-dev perl
+    install_packages "postgresql-$PG_MAJOR-pgtap" libipc-run-perl libgtest-dev perl openssl python3
 }
 
 # make, quiet unless it fails.

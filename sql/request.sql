@@ -20,9 +20,18 @@ CREATE FUNCTION ledger_data.use_nonce(client text, nonce text, expires_at timest
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_use_nonce';
 COMMENT ON FUNCTION ledger_data.use_nonce(text, text, timestamptz) IS 'true the first time; waits for a transaction that is using it';
 
-CREATE FUNCTION ledger_data.hmac_sha256(message text, secret text) RETURNS text
+CREATE FUNCTION ledger_data.signature_window() RETURNS interval
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ledger_signature_window';
+COMMENT ON FUNCTION ledger_data.signature_window() IS 'the setting ledger.signature_window; LG901 where the library is not preloaded';
+
+CREATE FUNCTION ledger_data.secrets_of(client text, OUT secret text, OUT previous text) RETURNS record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_secrets_of';
+COMMENT ON FUNCTION ledger_data.secrets_of(text) IS
+'a client''s secrets as they are now, whatever the snapshot; NULL where there is none or it is no longer valid';
+
+CREATE FUNCTION ledger_data.hmac_sha256(message bytea, secret bytea) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'ledger_hmac_sha256';
-COMMENT ON FUNCTION ledger_data.hmac_sha256(text, text) IS 'HMAC-SHA256 (RFC 2104) of the texts'' bytes, in hexadecimal';
+COMMENT ON FUNCTION ledger_data.hmac_sha256(bytea, bytea) IS 'HMAC-SHA256 (RFC 2104), in hexadecimal';
 
 CREATE FUNCTION ledger_data.same_digest(one text, other text) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'ledger_same_digest';
@@ -102,7 +111,7 @@ $$;
 COMMENT ON FUNCTION ledger_data.check_client(text, text) IS 'refuses names and secrets unfit for signing';
 
 CREATE FUNCTION ledger_data.new_secret() RETURNS text
-    LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ledger_new_secret';
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_new_secret';
 COMMENT ON FUNCTION ledger_data.new_secret() IS '64 hexadecimal digits of 32 random bytes';
 
 CREATE FUNCTION ledger.add_client(client text, secret text DEFAULT NULL) RETURNS text
@@ -169,10 +178,10 @@ CREATE FUNCTION ledger.sign_request(client text, payload text, signed_at timesta
     LANGUAGE sql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $$
     SELECT ledger_data.hmac_sha256(
-        pg_catalog.concat_ws(E'\n', 'ledger-request-v1', client,
+        pg_catalog.convert_to(pg_catalog.concat_ws(E'\n', 'ledger-request-v1', client,
             pg_catalog.to_char(signed_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), nonce,
-            pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(payload, 'UTF8')), 'hex')),
-        secret)
+            pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(payload, 'UTF8')), 'hex')), 'UTF8'),
+        pg_catalog.convert_to(secret, 'UTF8'))
 $$;
 COMMENT ON FUNCTION ledger.sign_request(text, text, timestamptz, text, text) IS
 'The signature of a request, 64 hexadecimal digits: HMAC-SHA256 by the secret of five lines joined by newlines: ledger-request-v1, the client, the time in UTC as 2025-12-31T23:59:59.123456Z, the nonce, and the SHA-256 of the payload in lower-case hexadecimal.';
@@ -182,8 +191,8 @@ CREATE FUNCTION ledger.verify_signed_request(client text, payload text, signed_a
 AS $$
 #variable_conflict use_column
 DECLARE
-    signer  ledger_data.client%ROWTYPE;
-    allowed interval := pg_catalog.current_setting('ledger.signature_window')::interval;
+    signer  record;
+    allowed interval := ledger_data.signature_window();
     now     timestamptz := pg_catalog.clock_timestamp();
     valid   boolean;
 BEGIN
@@ -195,11 +204,11 @@ BEGIN
             ERRCODE = 'invalid_parameter_value', HINT = 'Use a UUID, a new one for each request.';
     END IF;
     -- An unknown client takes the same way and fails with the same words.
-    SELECT c.* INTO signer FROM ledger_data.client AS c WHERE c.client = verify_signed_request.client;
-    valid := ledger_data.same_digest(signature, ledger.sign_request(client, payload, signed_at, nonce, COALESCE(signer.secret, '')));
+    SELECT x.secret, x.previous INTO signer FROM ledger_data.secrets_of(client) AS x;
+    valid := ledger_data.same_digest(signature, ledger.sign_request(client, payload, signed_at, nonce, COALESCE(signer.secret, '')))
+             AND signer.secret IS NOT NULL;
     valid := ledger_data.same_digest(signature, ledger.sign_request(client, payload, signed_at, nonce, COALESCE(signer.previous, '')))
-                 AND COALESCE(signer.previous_until > now, false)
-             OR valid AND signer.secret IS NOT NULL;
+             AND signer.previous IS NOT NULL OR valid;
     IF valid IS NOT TRUE THEN
         PERFORM ledger_data.refuse('invalid_signature',
             pg_catalog.format('the signature is not one of client "%s"', pg_catalog.left(client, 64)),

@@ -54,7 +54,7 @@ Oid table_named(Oid schema, const char *name, int column_count) {
 void forget(Datum, Oid relation) {
     ++invalidations;
     for (const Oid ours : {InvalidOid, cached.asset, cached.account, cached.balance, cached.transfer,
-                           cached.installation, cached.request})
+                           cached.installation, cached.request, cached.client})
         if (relation == ours) cache_valid = false;
 }
 
@@ -82,6 +82,8 @@ Storage look_up() {
     s.installation = table_named(schema, "installation", InstallationColumn::count);
     s.request = table_named(schema, "request", RequestColumn::count);
     s.request_by_key = relation_named(schema, "request_pkey");
+    s.client = table_named(schema, "client", ClientColumn::count);
+    s.client_by_name = relation_named(schema, "client_pkey");
     s.request_by_expiry = relation_named(schema, "request_expires_at_idx");
     return s;
 }

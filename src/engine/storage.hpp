@@ -90,6 +90,10 @@ struct RequestColumn {
     };
 };
 
+struct ClientColumn {
+    enum : AttrNumber { client = 1, secret, previous, previous_until, added_at, count = added_at };
+};
+
 struct InstallationRow {
     std::int64_t system_identifier;
     Oid database;
@@ -109,6 +113,7 @@ struct Storage {
     Oid transfer, transfer_by_id, transfer_by_debit, transfer_by_credit;
     Oid installation;
     Oid request, request_by_key, request_by_expiry;
+    Oid client, client_by_name;
     std::uint32_t epoch;  // differs from that of any earlier Storage in this backend
 };
 

@@ -1,6 +1,10 @@
 // SQL: what signed requests need of cryptography (sql/request.sql). The hashing
 // is PostgreSQL's, which is OpenSSL's where it is built with it.
+#include "engine/settings.hpp"
+#include "engine/shared.hpp"
 #include "pg/json.hpp"
+#include "pg/result.hpp"
+#include "pg/table.hpp"
 #include "request/call.hpp"
 #include "request/random.hpp"
 
@@ -25,6 +29,24 @@ void digest(const Code &secret, const Code &message, std::uint8_t *result) {
     pg_hmac_free(context);
 }
 
+// The secret, and the one before it while that is valid.
+void read_secrets(Snapshot snapshot, text *client, Datum *values, bool *nulls) {
+    with_table(storage().client, AccessShareLock, [&](Relation table) {
+        ScanKeyData key;
+        key_text(key, ClientColumn::client, client);
+        HeapTuple row = find_row(table, storage().client_by_name, snapshot, &key, 1);
+        if (!row) return;
+        const auto column = [&](AttrNumber number, bool &is_null) {
+            return heap_getattr(row, number, RelationGetDescr(table), &is_null);
+        };
+        bool no_end;
+        values[0] = column(ClientColumn::secret, nulls[0]);
+        values[1] = column(ClientColumn::previous, nulls[1]);
+        const Datum until = column(ClientColumn::previous_until, no_end);
+        nulls[1] = nulls[1] || no_end || DatumGetTimestampTz(until) <= GetCurrentTimestamp();
+    });
+}
+
 }  // namespace
 
 }  // namespace ledger
@@ -34,9 +56,18 @@ using namespace ledger;
 LEDGER_FUNCTION(ledger_hmac_sha256) {
     std::uint8_t result[PG_SHA256_DIGEST_LENGTH];
     char digits[2 * sizeof result];
-    digest(code_of(PG_GETARG_TEXT_PP(1)), code_of(PG_GETARG_TEXT_PP(0)), result);
+    digest(code_of(PG_GETARG_BYTEA_PP(1)), code_of(PG_GETARG_BYTEA_PP(0)), result);
     hex_encode(reinterpret_cast<const char *>(result), sizeof result, digits);
     PG_RETURN_TEXT_P(cstring_to_text_with_len(digits, sizeof digits));
+}
+
+LEDGER_FUNCTION(ledger_secrets_of) {
+    if (PG_ARGISNULL(0)) raise_refusal(null_argument("client"));
+    Datum values[2] = {};
+    bool nulls[2] = {true, true};
+    with_latest_snapshot(
+        [&](Snapshot snapshot) { read_secrets(snapshot, PG_GETARG_TEXT_PP(0), values, nulls); });
+    return row_result(fcinfo, values, nulls);
 }
 
 // Looks at every byte, whatever it finds. Hexadecimal digits may be of either case.
@@ -53,6 +84,13 @@ LEDGER_FUNCTION(ledger_same_digest) {
 
 LEDGER_FUNCTION(ledger_new_secret) {
     PG_RETURN_TEXT_P(random_token());
+}
+
+LEDGER_FUNCTION(ledger_signature_window) {
+    require_preload();
+    auto *window = static_cast<Interval *>(palloc0(sizeof(Interval)));
+    window->time = settings.signature_window_s * USECS_PER_SEC;
+    PG_RETURN_INTERVAL_P(window);
 }
 
 LEDGER_FUNCTION(ledger_use_nonce) {

@@ -8,14 +8,14 @@ SET LOCAL datestyle = 'German';
 SELECT ledger.sign_request('shop', '{"order": 7}', '2026-01-02T03:04:05.678901Z', 'n-1', 'correct horse battery staple, longer');
 ROLLBACK;
 -- HMAC-SHA256 itself: RFC 4231, test case 2.
-SELECT ledger_data.hmac_sha256('what do ya want for nothing?', 'Jefe');
+SELECT ledger_data.hmac_sha256('what do ya want for nothing?'::bytea, 'Jefe'::bytea);
 
 SELECT length(ledger.add_client('shop')) AS made, ledger.add_client('given', repeat('s', 32)) AS given;
 SELECT helper.outcome($$SELECT ledger.add_client('given')$$);
 CREATE FUNCTION helper.try_signed(client text, secret text, nonce text, age interval DEFAULT '0', payload text DEFAULT 'body', received text DEFAULT 'body') RETURNS text
     LANGUAGE sql AS $$
 SELECT regexp_replace(helper.outcome(format('SELECT ledger.verify_signed_request(%L, %L, %L, %L, %L)', client, received, now() - age, nonce,
-    ledger.sign_request(client, payload, now() - age, nonce, secret))), 'signed at [0-9][^\n]*', 'signed at T.') $$;
+    ledger.sign_request(client, payload, now() - age, nonce, secret))), 'It was signed at [^\n]*', 'It was signed at T.') $$;
 SELECT helper.try_signed('given', repeat('s', 32), 'n1');
 SELECT helper.try_signed('given', repeat('s', 32), 'n1');
 SELECT helper.try_signed('given', repeat('s', 32), 'n2', '59 s');

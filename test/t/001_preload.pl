@@ -18,7 +18,9 @@ foreach my $call (
 	"transfer_up_to('a', 'b', 1)", "freeze_account('a')", "alter_account('a', floor => -1)", "close_account('b')",
 	"unfreeze_account('a')", "deduct_stock('a', 1)", "try_deduct_stock('a', 1)", "deduct_stocks('{a}', '{1}')",
 	"restore_stock('a', 1)", "add_stock('a', 1)", "create_stock('s', 1)", "create_asset('EUR', 2)", "open_account('c', 'USD')",
-	"reverse_transfer((SELECT id FROM ledger.transfers))", 'fold()')
+	"reverse_transfer((SELECT id FROM ledger.transfers))", 'fold()',
+	'issue_request_token()', "begin_request('k')", "complete_request('k')", "fail_request('k')", "accept_message('c', 'm')",
+	'purge_requests()', "verify_signed_request('c', 'p', now(), 'n', 's')", "open_account('c', 'USD', key => 'k')")
 {
 	refused($node, 'postgres', "SELECT ledger.$call", 'LG901', "$call is refused");
 }
