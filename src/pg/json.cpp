@@ -196,11 +196,6 @@ bool is_json_null(const Jsonb *json) {
     return JsonbExtractScalar(const_cast<JsonbContainer *>(&json->root), &value) && value.type == jbvNull;
 }
 
-bool is_json_string(const Jsonb *json) {
-    JsonbValue value;
-    return JsonbExtractScalar(const_cast<JsonbContainer *>(&json->root), &value) && value.type == jbvString;
-}
-
 Numeric numeric_in(const Jsonb *json) {
     return only_value(json).val.numeric;
 }

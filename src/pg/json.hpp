@@ -36,7 +36,6 @@ Jsonb *json_bigints(const Datum *values, int count);
 
 // What a jsonb of one value, or the element of an array, holds.
 bool is_json_null(const Jsonb *json);
-bool is_json_string(const Jsonb *json);
 Numeric numeric_in(const Jsonb *json);
 std::int64_t bigint_in(const Jsonb *json);
 std::int64_t bigint_in(const Jsonb *json, int element);

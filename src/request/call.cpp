@@ -30,10 +30,11 @@ Request settled_request(const RequestName &name) {
 JsonObject begin_arguments(const char *function) {
     constexpr std::string_view kSchema = "ledger.";
     constexpr std::string_view kParentheses = "()";
-    const std::string_view name = function;
+    std::string_view name = function;
+    name.remove_prefix(kSchema.size());
+    name.remove_suffix(kParentheses.size());
     JsonObject arguments = begin_object();
-    put_string(arguments, "function",
-               name.substr(kSchema.size(), name.size() - kSchema.size() - kParentheses.size()));
+    put_string(arguments, "function", name);
     return arguments;
 }
 

@@ -100,40 +100,44 @@ Outcome refused(const Refusal &refusal) {
     return {false, TransferId{0}, condition(refusal.status).name};
 }
 
-// An element whose key has been used: what was made of it then, or what was said.
-Outcome made_before(const Recalled &made) {
-    if (made.transfer != TransferId{0}) return {false, made.transfer, "duplicate"};
-    return {false, TransferId{0}, string_in(made.answer)};
+// What became of the element when its key was used before; false if it was not.
+// An atomic batch raises what is not a duplicate: it answers for all or none.
+bool recall_element(const Call &call, int ordinal, bool atomic, Outcome &outcome) {
+    if (!call.name.key) return false;
+    const Recalled made = recall_unless_different(call);
+    if (!made.answer) return false;
+    const bool was_made = !made.differs && made.transfer != TransferId{0};
+    const Refusal refusal = made.differs ? request_mismatch(call, made.differs)
+                            : was_made   ? Refusal{}
+                                         : refused_before(call, made);
+    if (!was_made && atomic) raise_refusal(refusal, ordinal);
+    outcome = was_made ? Outcome{false, made.transfer, "duplicate"} : refused(refusal);
+    return true;
+}
+
+// In flight nothing is decided: such an element may be repeated under its key.
+void remember_element(const Call &call, Status status, TransferId id) {
+    if (status == Status::balance_in_flight)
+        leave_open(call);
+    else if (call.name.key)
+        remember(call, json_string(condition(status).name), id);
 }
 
 // Makes element i, or says why not; in an atomic batch it raises instead.
 Outcome make_element(Database &database, const Batch &batch, int i, bool atomic, Order &order) {
-    Refusal refusal;
-    const auto refuse = [&] {
-        if (atomic) raise_refusal(refusal, i + 1);
-        return refused(refusal);
-    };
     Call call;
-    if (!element_call(batch, i, call, refusal)) return refuse();
-    const Recalled made = recall_unless_different(call);
-    if (made.differs) {
-        refusal = request_mismatch(call, made.differs);
-        return refuse();
-    }
-    // An atomic batch answers what was refused before as the refusal it was.
-    if (made.answer && (made.transfer != TransferId{0} || !atomic)) return made_before(made);
-    if (made.answer) raise_refusal(refused_before(call, made), i + 1);
-
-    const bool taken = take_element(database, batch, i, order, refusal);
-    if (!taken && atomic) raise_refusal(refusal, i + 1);
-    const Status status = taken ? Status::ok : refusal.status;
-    const TransferId id = taken ? order.id : TransferId{0};
-    const char *name = condition(status).name;
-    if (status == Status::balance_in_flight)
-        leave_open(call);
-    else if (call.name.key)
-        remember(call, json_string(name), id);
-    return {taken, id, name};
+    Refusal refusal;
+    Outcome outcome;
+    const bool has_call = element_call(batch, i, call, refusal);
+    if (has_call && recall_element(call, i + 1, atomic, outcome)) return outcome;
+    if (has_call && take_element(database, batch, i, order, refusal))
+        outcome = {true, order.id, condition(Status::ok).name};
+    else if (atomic)
+        raise_refusal(refusal, i + 1);
+    else
+        outcome = refused(refusal);
+    if (has_call) remember_element(call, outcome.taken ? Status::ok : refusal.status, outcome.id);
+    return outcome;
 }
 
 }  // namespace
