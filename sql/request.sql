@@ -30,7 +30,7 @@ COMMENT ON FUNCTION ledger_data.secrets_of(text) IS
 'a client''s secrets as they are now, whatever the snapshot; NULL where there is none or it is no longer valid';
 
 CREATE FUNCTION ledger_data.hmac_sha256(message bytea, secret bytea) RETURNS text
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'ledger_hmac_sha256';
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'ledger_hmac';
 COMMENT ON FUNCTION ledger_data.hmac_sha256(bytea, bytea) IS 'HMAC-SHA256 (RFC 2104), in hexadecimal';
 
 CREATE FUNCTION ledger_data.same_digest(one text, other text) RETURNS boolean

@@ -53,7 +53,7 @@ void read_secrets(Snapshot snapshot, text *client, Datum *values, bool *nulls) {
 
 using namespace ledger;
 
-LEDGER_FUNCTION(ledger_hmac_sha256) {
+LEDGER_FUNCTION(ledger_hmac) {
     std::uint8_t result[PG_SHA256_DIGEST_LENGTH];
     char digits[2 * sizeof result];
     digest(code_of(PG_GETARG_BYTEA_PP(1)), code_of(PG_GETARG_BYTEA_PP(0)), result);
