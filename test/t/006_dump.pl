@@ -46,7 +46,7 @@ sub works
 	moved($node, $database, 'b', 'a', 1, "$name: and goes on");
 	refused($node, $database, 'DELETE FROM ledger_data.transfer', 'LG401', "$name: the guards stand");
 	refused($node, $database, 'INSERT INTO ledger_data.balance VALUES (1, 1, 1, 1)', 'LG401', "$name: and the door is shut");
-	is($node->safe_psql($database, "SELECT has_function_privilege('app', 'ledger.transfer(text,text,numeric,jsonb)', 'EXECUTE')"), 't', "$name: grants came along");
+	is($node->safe_psql($database, "SELECT has_function_privilege('app', 'ledger.transfer(text,text,numeric,text,jsonb)', 'EXECUTE')"), 't', "$name: grants came along");
 	healthy($node, $database, $name);
 	return;
 }

@@ -77,7 +77,7 @@ $node->restart;
 load(100);
 is(balance($node, 'postgres', 'a'), '4.00', 'no worker: the balance is exact');
 cmp_ok($node->safe_psql('postgres', $tail), '>=', 400, 'no worker: the tail is long');
-like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/no background worker slot is free to fold the ledger/, 'no worker: the log says so');
+like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/no background worker slot is free for the ledger/, 'no worker: the log says so');
 $node->safe_psql('postgres', 'SELECT ledger.fold()');
 is($node->safe_psql('postgres', $tail), '0', 'fold() folds');
 is(balance($node, 'postgres', 'a'), '4.00', 'and changes no balance');
