@@ -79,7 +79,7 @@ SELECT CASE r.kind WHEN 1 THEN 'request' WHEN 2 THEN 'call' WHEN 3 THEN 'message
        CASE r.state WHEN 0 THEN 'issued' WHEN 1 THEN 'in_progress' WHEN 2 THEN 'completed' ELSE 'failed' END AS state,
        r.state = 3 AS retryable,
        r.attempt,
-       NULLIF(r.leased_until, '-infinity'::timestamptz) AS leased_until,
+       CASE WHEN r.state = 1 THEN r.leased_until END AS leased_until,
        pg_catalog.encode(r.fingerprint, 'hex') AS fingerprint,
        r.arguments,
        r.response,

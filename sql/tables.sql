@@ -69,7 +69,7 @@ COMMENT ON TABLE ledger_data.reversal IS 'which transfer reversed which';
 CREATE TABLE ledger_data.request (
     begun_at     timestamptz NOT NULL,  -- the present attempt
     expires_at   timestamptz NOT NULL,
-    leased_until timestamptz NOT NULL,  -- -infinity unless in progress
+    leased_until timestamptz NOT NULL,  -- of a request in progress
     holder       bigint      NOT NULL,  -- the session that began the present attempt
     transfer     bigint      NOT NULL,  -- that a call made, else 0
     attempt      integer     NOT NULL,

@@ -86,6 +86,12 @@ Jsonb *trimmed(const Jsonb *json) {
     return JsonbValueToJsonb(result);
 }
 
+// The jsonb's text, behind room for a varlena header.
+void append_text(StringInfo text, const Jsonb *json) {
+    appendStringInfoSpaces(text, VARHDRSZ);
+    JsonbToCString(text, const_cast<JsonbContainer *>(&json->root), static_cast<int>(VARSIZE(json)));
+}
+
 // A field as text; no data if it is absent.
 std::string_view field_text(const Jsonb *json, Datum name) {
     LOCAL_FCINFO(call, 2);
@@ -244,11 +250,14 @@ const char *differences(const Jsonb *stored, const Jsonb *fresh) {
 }
 
 bytea *fingerprint_of(const Jsonb *json) {
-    Jsonb *canonical = trimmed(json);
     StringInfoData text;
     initStringInfo(&text);
-    appendStringInfoSpaces(&text, VARHDRSZ);
-    JsonbToCString(&text, &canonical->root, static_cast<int>(VARSIZE(canonical)));
+    append_text(&text, json);
+    // Only after a point can there be zeros to trim.
+    if (memchr(text.data, '.', text.len)) {
+        resetStringInfo(&text);
+        append_text(&text, trimmed(json));
+    }
     SET_VARSIZE(text.data, text.len);
     return DatumGetByteaPP(DirectFunctionCall1(sha256_bytea, PointerGetDatum(text.data)));
 }

@@ -1,3 +1,4 @@
+// Keys, and SQL: recall, remember, fingerprint (sql/request.sql).
 #include "request/call.hpp"
 
 #include "engine/settings.hpp"
@@ -23,6 +24,14 @@ Request settled_request(const RequestName &name) {
         if (!must_wait(request)) return request;
         XactLockTableWait(request.pending, nullptr, nullptr, XLTW_None);
     }
+}
+
+// (key, arguments, ...), for the functions written in SQL (sql/request.sql).
+Call call_from(FunctionCallInfo fcinfo) {
+    if (PG_ARGISNULL(1)) raise_refusal(null_argument("arguments"));
+    Jsonb *arguments = PG_GETARG_JSONB_P(1);
+    if (!JB_ROOT_IS_OBJECT(arguments)) elog(ERROR, "arguments must be a JSON object");
+    return {{RequestKind::call, cstring_to_text(""), name_argument(fcinfo, 0, "key")}, arguments};
 }
 
 }  // namespace
@@ -111,22 +120,6 @@ Datum result_of(FunctionCallInfo fcinfo, const Jsonb *answer) {
 }  // namespace ledger
 
 using namespace ledger;
-
-namespace ledger {
-
-namespace {
-
-// (key, arguments, ...), for the functions written in SQL (sql/request.sql).
-Call call_from(FunctionCallInfo fcinfo) {
-    if (PG_ARGISNULL(1)) raise_refusal(null_argument("arguments"));
-    Jsonb *arguments = PG_GETARG_JSONB_P(1);
-    if (!JB_ROOT_IS_OBJECT(arguments)) elog(ERROR, "arguments must be a JSON object");
-    return {{RequestKind::call, cstring_to_text(""), name_argument(fcinfo, 0, "key")}, arguments};
-}
-
-}  // namespace
-
-}  // namespace ledger
 
 LEDGER_FUNCTION(ledger_recall) {
     begin_writing("a call under a key");

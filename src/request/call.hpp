@@ -14,8 +14,7 @@ struct Call {
     Jsonb *arguments;  // the function's name among them
 };
 
-// What a call under this key may answer: begun by whom it was, at most once.
-// function is written as in messages: "ledger.transfer()".
+// The arguments of a call, its function first, written as in messages: "ledger.transfer()".
 JsonObject begin_arguments(const char *function);
 
 // A call under key (null: none), whose arguments describe(JsonObject &) puts.

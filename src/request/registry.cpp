@@ -193,10 +193,8 @@ Request find_own_request(const RequestName &name) {
         if (is_there && table_tuple_fetch_row_version(table, &last_written.tid, SnapshotSelf, slot)) {
             HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, nullptr);
             if (TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)) &&
-                is_named(tuple, table, name)) {
+                is_named(tuple, table, name))
                 found = request_in(tuple, table, name);
-                found.is_own = true;
-            }
         }
         ExecDropSingleTupleTableSlot(slot);
         return found;

@@ -32,7 +32,6 @@ struct Request {
     ItemPointerData tid;    // invalid: not in the table
     TransactionId pending;  // another transaction that is inserting, changing or deleting the row
     bool is_inserted;       // pending inserted it: it may never have been
-    bool is_own;            // found by find_own_request: not locked
 };
 
 // A row that is not in the table, with nothing but its name.
@@ -53,8 +52,8 @@ void unlock_name(const RequestName &name);
 Request find_request(const RequestName &name);
 
 // The row that write_request wrote last in this backend, if it is this name's and
-// this transaction's own: nobody else may touch it before the end, so no lock is
-// needed. tid is invalid if it is not.
+// this transaction's own, found without the index. tid is invalid if it is not. The
+// caller holds the lock: a look of others must not meet a row that is replaced.
 Request find_own_request(const RequestName &name);
 
 // Inserts the row, or replaces the one at its tid, which must have nothing

@@ -130,17 +130,17 @@ Begun begin_request(const Begin &begin, TimestampTz now) {
 
 // ---- complete_request, fail_request ----
 
-// The request, settled, with its name locked or its row this transaction's own; or LG302.
+// The request, settled, with its name locked; or LG302.
 Request existing_request(const RequestName &name) {
-    if (const Request own = find_own_request(name); ItemPointerIsValid(&own.tid)) return own;
     for (;;) {
         lock_name(name);
-        const Request request = find_request(name);
-        if (ItemPointerIsValid(&request.tid) && !TransactionIdIsValid(request.pending)) return request;
+        const Request own = find_own_request(name);
+        const Request request = ItemPointerIsValid(&own.tid) ? own : find_request(name);
         if (!ItemPointerIsValid(&request.tid))
             raise(Status::unknown_request, psprintf("request \"%s\" does not exist", shown_key(name)),
                   psprintf("Nothing is known of it in scope \"%s\".", shown(code_of(name.scope))),
                   "Begin it with ledger.begin_request(), in the same scope.");
+        if (!TransactionIdIsValid(request.pending)) return request;
         unlock_name(name);
         XactLockTableWait(request.pending, nullptr, nullptr, XLTW_None);
     }
@@ -174,11 +174,10 @@ void finish(FunctionCallInfo fcinfo, const char *function, RequestState outcome,
               psprintf("Its state is %s.", state_name(request.row.state)),
               "Begin it with ledger.begin_request(), and complete it once.");
     request.row.state = outcome;
-    request.row.leased_until = DT_NOBEGIN;
     renew(request.row, GetCurrentTimestamp());
     request.response = PG_ARGISNULL(1) ? nullptr : PG_GETARG_JSONB_P(1);
     write_request(request);
-    if (!request.is_own) unlock_name(name);
+    unlock_name(name);
 }
 
 }  // namespace
