@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "pq.hpp"
+#include "program.hpp"
 #include "progress.hpp"
 
 namespace {
@@ -378,12 +379,6 @@ bool run(const Options &options) {
     return (options.method == "update" || invariants_hold(database)) && good;
 }
 
-int positive(const char *name, const char *text) {
-    const int value = std::atoi(text);
-    if (value < 1) throw std::invalid_argument(std::string("--") + name + " must be at least 1");
-    return value;
-}
-
 Options parse(int argc, char **argv) {
     static const option kOptions[] = {
         {"buyers", required_argument, nullptr, 'b'}, {"connections", required_argument, nullptr, 'c'},
@@ -435,14 +430,5 @@ Options parse(int argc, char **argv) {
 }  // namespace
 
 int main(int argc, char **argv) {
-    try {
-        std::setvbuf(stdout, nullptr, _IOLBF, 0);
-        return run(parse(argc, argv)) ? EXIT_SUCCESS : EXIT_FAILURE;
-    } catch (const std::invalid_argument &error) {
-        std::cerr << "flash_sale: " << error.what() << '\n';
-        return 2;
-    } catch (const std::exception &error) {
-        std::cerr << "flash_sale: " << error.what() << '\n';
-        return EXIT_FAILURE;
-    }
+    return run_program("flash_sale", [&] { return run(parse(argc, argv)); });
 }

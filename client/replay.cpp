@@ -13,6 +13,7 @@
 
 #include "movements.hpp"
 #include "pq.hpp"
+#include "program.hpp"
 #include "progress.hpp"
 
 namespace {
@@ -321,13 +322,5 @@ Options parse(int argc, char **argv) {
 }  // namespace
 
 int main(int argc, char **argv) {
-    try {
-        return run(parse(argc, argv)) ? EXIT_SUCCESS : EXIT_FAILURE;
-    } catch (const std::invalid_argument &error) {
-        std::cerr << "replay: " << error.what() << '\n';
-        return 2;
-    } catch (const std::exception &error) {
-        std::cerr << "replay: " << error.what() << '\n';
-        return EXIT_FAILURE;
-    }
+    return run_program("replay", [&] { return run(parse(argc, argv)); });
 }

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "pq.hpp"
+#include "program.hpp"
 #include "progress.hpp"
 
 namespace {
@@ -325,12 +326,6 @@ bool run(const Options &options) {
     return honest(database, senders, before);
 }
 
-int positive(const char *name, const char *text) {
-    const int value = std::atoi(text);
-    if (value < 1) throw std::invalid_argument(std::string("--") + name + " must be at least 1");
-    return value;
-}
-
 Options parse(int argc, char **argv) {
     static const option kOptions[] = {{"requests", required_argument, nullptr, 'n'},
                                       {"connections", required_argument, nullptr, 'c'},
@@ -372,14 +367,5 @@ Options parse(int argc, char **argv) {
 }  // namespace
 
 int main(int argc, char **argv) {
-    try {
-        std::setvbuf(stdout, nullptr, _IOLBF, 0);
-        return run(parse(argc, argv)) ? EXIT_SUCCESS : EXIT_FAILURE;
-    } catch (const std::invalid_argument &error) {
-        std::cerr << "retries: " << error.what() << '\n';
-        return 2;
-    } catch (const std::exception &error) {
-        std::cerr << "retries: " << error.what() << '\n';
-        return EXIT_FAILURE;
-    }
+    return run_program("retries", [&] { return run(parse(argc, argv)); });
 }

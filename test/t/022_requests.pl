@@ -10,7 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = ledger_node('requests', 'ledger.purge_interval = 1d', 'max_locks_per_transaction = 10');
+my $node = ledger_node('requests', 'ledger.purge_interval = 1d', 'max_connections = 250', 'max_locks_per_transaction = 10');
 create_ledger($node, 'postgres');
 $node->safe_psql('postgres', "SELECT ledger.create_stock('sku', 10)");
 
@@ -103,12 +103,18 @@ foreach my $how ('kill -9', 'restart')
 	is($node->safe_psql('postgres', "SELECT count(*) FROM (SELECT key FROM told GROUP BY key HAVING count(*) FILTER (WHERE state = 'new') <> 1) AS odd"),
 		'0', 'each key was new once');
 	is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT state, ' ' ORDER BY state) FROM told"), 'completed in_progress new', 'and in progress or completed for the others');
-	# All at the same moment, behind a lock that lets them go.
-	my $gate = background($node, "BEGIN; LOCK told; SELECT pg_sleep(1)");
-	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE relation = 'told'::regclass AND mode = 'AccessExclusiveLock'") or die;
-	my @crowd = map { background($node, "WITH gate AS MATERIALIZED (SELECT count(*) AS c FROM told) SELECT state FROM gate, ledger.begin_request('crowd-' || least(c, 0))") } 1 .. 40;
-	eval { $_->{handle}->finish } foreach $gate, @crowd;
-	is(join(' ', sort map { $_->{out} =~ s/\n//r } @crowd), join(' ', ('in_progress') x 39, 'new'), '40 at once: one new, 39 in progress');
+	# Two hundred at the same moment: a locked table holds them until all are there.
+	$node->safe_psql('postgres', 'CREATE TABLE gate (); CREATE TABLE crowd (state text)');
+	my $gate = background($node, 'BEGIN; LOCK gate; SELECT pg_sleep(100)');
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE relation = 'gate'::regclass") or die;
+	append_to_file("$script.crowd", "INSERT INTO crowd SELECT r.state FROM (SELECT count(*) AS c FROM gate OFFSET 0) AS g, ledger.begin_request('crowd-' || g.c) AS r;\n");
+	my $crowd = IPC::Run::start([ 'pgbench', '-n', '-c', '200', '-t', '1', '-f', "$script.crowd", '-d', 'postgres', '-h', $node->host, '-p', $node->port ],
+		'>', \my $out, '2>', \my $err);
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 200 FROM pg_locks WHERE relation = 'gate'::regclass AND NOT granted"), '200 callers are waiting');
+	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+	eval { $gate->{handle}->finish };
+	ok($crowd->finish, 'all 200 are answered') or diag $err;
+	is($node->safe_psql('postgres', 'SELECT state, count(*) FROM crowd GROUP BY state ORDER BY state'), "in_progress|199\nnew|1", 'one is new, 199 in progress');
 }
 
 # --- more keys in one transaction than the lock table has room for
@@ -118,7 +124,7 @@ foreach my $how ('kill -9', 'restart')
 	  . " array_fill(0.01, '{10000}'), (SELECT array_agg('b-' || i) FROM generate_series(1, 10000) AS i), %s) GROUP BY status";
 	is($node->safe_psql('postgres', sprintf($batch, 'true')), 'ok|10000', 'ten thousand keys in a batch');
 	is($node->safe_psql('postgres', sprintf($batch, 'false')), 'duplicate|10000', 'once');
-	cmp_ok($node->safe_psql('postgres', 'SELECT (setting::int * 85) FROM pg_settings WHERE name = $$max_locks_per_transaction$$'), '<', 10_000,
+	cmp_ok($node->safe_psql('postgres', 'SELECT (setting::int * (250 + 20)) FROM pg_settings WHERE name = $$max_locks_per_transaction$$'), '<', 10_000,
 		'with a lock table that is smaller');
 }
 
