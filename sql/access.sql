@@ -8,15 +8,20 @@ AS $$
            CASE WHEN p.oid IS NULL THEN pg_catalog.format('ledger.%I', g.name) ELSE p.oid::pg_catalog.regprocedure::text END
     FROM (VALUES
         ('reader',   'accounts'), ('reader', 'transfers'), ('reader', 'entries'), ('reader', 'stock'),
+        ('reader',   'holds'), ('reader', 'tcc_transactions'), ('reader', 'tcc_branches'),
         ('reader',   'balance'), ('reader', 'balance_at'), ('reader', 'statement'),
         ('writer',   'transfer'), ('writer', 'try_transfer'), ('writer', 'transfer_batch'), ('writer', 'transfer_up_to'),
         ('writer',   'reverse_transfer'), ('writer', 'add_stock'), ('writer', 'deduct_stock'), ('writer', 'try_deduct_stock'),
         ('writer',   'deduct_stocks'), ('writer', 'restore_stock'),
+        ('writer',   'hold'), ('writer', 'post_hold'), ('writer', 'void_hold'), ('writer', 'reserve_stock'), ('writer', 'reserve_stocks'),
+        ('writer',   'confirm_reservation'), ('writer', 'release_reservation'),
+        ('writer',   'tcc_begin'), ('writer', 'tcc_freeze'), ('writer', 'tcc_freeze_stock'), ('writer', 'tcc_confirm'), ('writer', 'tcc_cancel'),
+        ('writer',   'tcc_confirm_branch'), ('writer', 'tcc_cancel_branch'),
         ('writer',   'issue_request_token'), ('writer', 'begin_request'), ('writer', 'complete_request'), ('writer', 'fail_request'),
         ('writer',   'accept_message'), ('writer', 'sign_request'), ('writer', 'verify_signed_request'),
         ('operator', 'create_asset'), ('operator', 'open_account'), ('operator', 'alter_account'), ('operator', 'freeze_account'),
         ('operator', 'unfreeze_account'), ('operator', 'close_account'), ('operator', 'create_stock'), ('operator', 'fold'),
-        ('operator', 'requests'), ('operator', 'purge_requests'), ('operator', 'add_client'), ('operator', 'rotate_client'),
+        ('operator', 'expire_holds'), ('operator', 'tcc_expire'), ('operator', 'requests'), ('operator', 'purge_requests'), ('operator', 'add_client'), ('operator', 'rotate_client'),
         ('operator', 'remove_client'), ('operator', 'check_invariants'), ('operator', 'stat'),
         ('auditor',  'requests'), ('auditor', 'check_invariants'), ('auditor', 'stat')) AS g (level, name)
     LEFT JOIN pg_catalog.pg_proc AS p

@@ -32,21 +32,21 @@ $$;
 COMMENT ON FUNCTION ledger.fold(integer) IS
 'Folds every account with at least min_tail transfers past its horizon, up to the oldest running transaction; returns how many accounts were folded. The worker does the same for long tails by itself. Balances are the same before and after.';
 
-CREATE FUNCTION ledger_data.slots(OUT account bigint, OUT low bigint, OUT high bigint, OUT users integer,
-                                  OUT prepared boolean, OUT tail bigint, OUT version bigint) RETURNS SETOF record
+CREATE FUNCTION ledger_data.slots(OUT account bigint, OUT low bigint, OUT high bigint, OUT projected_low bigint,
+                                  OUT projected_high bigint, OUT users integer, OUT prepared boolean, OUT tail bigint, OUT version bigint) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'ledger_slots';
 COMMENT ON FUNCTION ledger_data.slots() IS
-'This database''s accounts in shared memory: the bounds of each balance over every outcome of the transactions in flight, in minor units; transactions using it; whether prepared ones are among them; transfers not folded; a counter of uses';
+'This database''s accounts in shared memory: the bounds of each balance over every outcome of the transactions in flight, in minor units, less what is held (low, high) and with what is held for it (projected); transactions using it; whether prepared ones are among them; transfers not folded; a counter of uses';
 
 CREATE FUNCTION ledger_data.stat(OUT transfers bigint, OUT refusals bigint, OUT slot_loads bigint, OUT evictions bigint,
                                  OUT folds bigint, OUT longest_tail bigint, OUT lanes_in_use integer, OUT slots_in_use integer,
-                                 OUT slots_total integer, OUT prepared_effects integer, OUT worker_pid integer) RETURNS record
+                                 OUT slots_total integer, OUT prepared_effects integer, OUT worker_pid integer, OUT worker_due_at timestamptz) RETURNS record
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_stat';
 COMMENT ON FUNCTION ledger_data.stat() IS 'the engine''s counters; see the view ledger.stat';
 
 CREATE VIEW ledger.stat AS SELECT s.* FROM ledger_data.stat() AS s;
 COMMENT ON VIEW ledger.stat IS
-'The engine''s counters in this database since the server started: transfers made (whether or not they committed), refusals, folds, longest_tail and lanes_in_use; and of the whole server: slot_loads, evictions, slots_in_use of slots_total, prepared_effects. worker_pid: the folding worker, NULL while there is nothing to fold. All NULL where the library is not preloaded.';
+'The engine''s counters in this database since the server started: transfers made (whether or not they committed), refusals, folds, longest_tail and lanes_in_use; and of the whole server: slot_loads, evictions, slots_in_use of slots_total, prepared_effects. worker_pid: the worker, NULL while nothing is due. worker_due_at: when something is, NULL where nothing is known to be. All NULL where the library is not preloaded.';
 
 CREATE FUNCTION ledger.check_invariants(OUT invariant text, OUT subject text, OUT detail text) RETURNS SETOF record
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -55,25 +55,32 @@ AS $$
 BEGIN
     RETURN QUERY
     SELECT 'debits = credits', s.code,
-           pg_catalog.format('debits %s, credits %s', pg_catalog.sum(p.debits) * s.unit, pg_catalog.sum(p.credits) * s.unit)
+           pg_catalog.format('debits %s, credits %s; held %s, incoming %s',
+                             pg_catalog.sum(p.debits) * s.unit, pg_catalog.sum(p.credits) * s.unit,
+                             pg_catalog.sum(p.held) * s.unit, pg_catalog.sum(p.incoming) * s.unit)
     FROM ledger_data.position AS p
     JOIN ledger_data.account AS a ON a.id = p.account
     JOIN ledger_data.asset AS s ON s.id = a.asset
     GROUP BY s.id, s.code, s.unit
-    HAVING pg_catalog.sum(p.debits) <> pg_catalog.sum(p.credits);
+    HAVING pg_catalog.sum(p.debits) <> pg_catalog.sum(p.credits) OR pg_catalog.sum(p.held) <> pg_catalog.sum(p.incoming);
 
     RETURN QUERY
     SELECT 'totals = sum of transfers', a.code,
-           pg_catalog.format('position is debits %s, credits %s; the transfers sum to %s and %s',
-                             p.debits * s.unit, p.credits * s.unit, COALESCE(d.amount, 0) * s.unit, COALESCE(c.amount, 0) * s.unit)
+           pg_catalog.format('position is debits %s, credits %s, held %s, incoming %s; the transfers sum to %s, %s, %s and %s',
+                             p.debits * s.unit, p.credits * s.unit, p.held * s.unit, p.incoming * s.unit,
+                             COALESCE(d.posted, 0) * s.unit, COALESCE(c.posted, 0) * s.unit,
+                             COALESCE(d.pending, 0) * s.unit, COALESCE(c.pending, 0) * s.unit)
     FROM ledger_data.position AS p
     JOIN ledger_data.account AS a ON a.id = p.account
     JOIN ledger_data.asset AS s ON s.id = a.asset
-    LEFT JOIN (SELECT t.debit_account, pg_catalog.sum(t.amount) AS amount
-               FROM ledger_data.transfer AS t GROUP BY t.debit_account) AS d ON d.debit_account = a.id
-    LEFT JOIN (SELECT t.credit_account, pg_catalog.sum(t.amount) AS amount
-               FROM ledger_data.transfer AS t GROUP BY t.credit_account) AS c ON c.credit_account = a.id
-    WHERE p.debits <> COALESCE(d.amount, 0) OR p.credits <> COALESCE(c.amount, 0);
+    LEFT JOIN (SELECT t.debit_account, pg_catalog.sum(t.amount * w.posted) AS posted, pg_catalog.sum(t.amount * w.pending) AS pending
+               FROM ledger_data.transfer AS t JOIN ledger_data.weight AS w ON w.kind = t.kind
+               GROUP BY t.debit_account) AS d ON d.debit_account = a.id
+    LEFT JOIN (SELECT t.credit_account, pg_catalog.sum(t.amount * w.posted) AS posted, pg_catalog.sum(t.amount * w.pending) AS pending
+               FROM ledger_data.transfer AS t JOIN ledger_data.weight AS w ON w.kind = t.kind
+               GROUP BY t.credit_account) AS c ON c.credit_account = a.id
+    WHERE p.debits <> COALESCE(d.posted, 0) OR p.credits <> COALESCE(c.posted, 0)
+       OR p.held <> COALESCE(d.pending, 0) OR p.incoming <> COALESCE(c.pending, 0);
 
     RETURN QUERY
     SELECT 'transfers are well formed', t.id::text,
@@ -85,12 +92,12 @@ BEGIN
 
     RETURN QUERY
     SELECT 'limits hold', a.code,
-           pg_catalog.format('balance %s, floor %s, ceiling %s',
-                             (p.credits - p.debits) * s.unit, a.floor * s.unit, a.ceiling * s.unit)
+           pg_catalog.format('balance %s, held %s, incoming %s, floor %s, ceiling %s', (p.credits - p.debits) * s.unit,
+                             p.held * s.unit, p.incoming * s.unit, a.floor * s.unit, a.ceiling * s.unit)
     FROM ledger_data.position AS p
     JOIN ledger_data.account AS a ON a.id = p.account
     JOIN ledger_data.asset AS s ON s.id = a.asset
-    WHERE p.credits - p.debits < a.floor OR p.credits - p.debits > a.ceiling;
+    WHERE p.credits - p.debits - p.held < a.floor OR p.credits - p.debits + p.incoming > a.ceiling;
 
     RETURN QUERY
     SELECT 'accounts have an asset', a.code, pg_catalog.format('asset %s', a.asset)
@@ -98,10 +105,52 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM ledger_data.asset AS s WHERE s.id = a.asset);
 
     RETURN QUERY
-    SELECT 'closed accounts are empty', a.code, pg_catalog.format('balance %s minor units', p.credits - p.debits)
+    SELECT 'closed accounts are empty', a.code, pg_catalog.format('balance %s, held %s, incoming %s minor units', p.credits - p.debits, p.held, p.incoming)
     FROM ledger_data.position AS p
     JOIN ledger_data.account AS a ON a.id = p.account
-    WHERE a.state = 2 AND p.credits <> p.debits;
+    WHERE a.state = 2 AND (p.credits <> p.debits OR p.held <> 0 OR p.incoming <> 0);
+
+    RETURN QUERY
+    SELECT 'held = open holds', a.code,
+           pg_catalog.format('held %s, incoming %s; open holds %s and %s minor units',
+                             p.held, p.incoming, COALESCE(d.amount, 0), COALESCE(c.amount, 0))
+    FROM ledger_data.position AS p
+    JOIN ledger_data.account AS a ON a.id = p.account
+    LEFT JOIN (SELECT h.debit_account, pg_catalog.sum(h.amount - h.posted) AS amount
+               FROM ledger_data.hold AS h WHERE h.state = 1 GROUP BY h.debit_account) AS d ON d.debit_account = a.id
+    LEFT JOIN (SELECT h.credit_account, pg_catalog.sum(h.amount - h.posted) AS amount
+               FROM ledger_data.hold AS h WHERE h.state = 1 GROUP BY h.credit_account) AS c ON c.credit_account = a.id
+    WHERE p.held <> COALESCE(d.amount, 0) OR p.incoming <> COALESCE(c.amount, 0);
+
+    RETURN QUERY
+    SELECT 'holds agree with their transfers', COALESCE(h.transfer, t.id)::text,
+           pg_catalog.format('hold of %s, posted %s, state %s; transfers: held %s, posted %s, given back %s',
+                             h.amount, h.posted, h.state, t.pending, t.post, t.void)
+    FROM ledger_data.hold AS h
+    FULL JOIN (SELECT CASE x.kind WHEN 2 THEN x.id ELSE x.ref END AS id,
+                      COALESCE(pg_catalog.sum(x.amount) FILTER (WHERE x.kind = 2), 0) AS pending,
+                      COALESCE(pg_catalog.sum(x.amount) FILTER (WHERE x.kind = 3), 0) AS post,
+                      COALESCE(pg_catalog.sum(x.amount) FILTER (WHERE x.kind = 4), 0) AS void
+               FROM ledger_data.transfer AS x WHERE x.kind IN (2, 3, 4) GROUP BY 1) AS t ON t.id = h.transfer
+    WHERE (h.amount = t.pending AND h.posted = t.post AND h.posted <= h.amount
+           AND t.void = CASE h.state WHEN 1 THEN 0 ELSE h.amount - h.posted END) IS NOT TRUE;
+
+    RETURN QUERY
+    SELECT 'TCC branches end with their transaction', g.xid,
+           pg_catalog.format('state %s; branch "%s" has hold %s in state %s', g.state, b.branch, b.hold, h.state)
+    FROM ledger_data.tcc AS g
+    JOIN ledger_data.tcc_branch AS b ON b.xid = g.xid
+    LEFT JOIN ledger_data.hold AS h ON h.transfer = b.hold AND h.is_branch
+    WHERE h.transfer IS NULL
+       OR g.state = 3 AND h.state <> 2
+       OR g.state IN (5, 6) AND h.state NOT IN (3, 4)
+       OR g.state = 2 AND h.state NOT IN (1, 2)
+       OR g.state = 4 AND h.state NOT IN (1, 3, 4)
+       OR g.state = 1 AND h.state NOT IN (1, 4)
+    UNION ALL
+    SELECT 'TCC branches have a transaction', b.xid, pg_catalog.format('branch "%s"', b.branch)
+    FROM ledger_data.tcc_branch AS b
+    WHERE NOT EXISTS (SELECT FROM ledger_data.tcc AS g WHERE g.xid = b.xid);
 
     RETURN QUERY
     SELECT 'reversals are linked', COALESCE(r.transfer, t.ref)::text,
@@ -140,14 +189,19 @@ BEGIN
     SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(s)) INTO before
     FROM ledger_data.slots() AS s WHERE s.users = 0;
     SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(x)) INTO doubts
-    FROM (SELECT a.code, b.account, b.version, b.low, b.high, p.credits - p.debits AS balance
-          FROM pg_catalog.jsonb_to_recordset(before) AS b (account bigint, version bigint, low bigint, high bigint)
+    FROM (SELECT a.code, b.*, p.credits - p.debits - p.held AS spendable, p.credits - p.debits + p.incoming AS projected
+          FROM pg_catalog.jsonb_to_recordset(before)
+              AS b (account bigint, version bigint, low bigint, high bigint, projected_low bigint, projected_high bigint)
           JOIN ledger_data.account AS a ON a.id = b.account
-          JOIN ledger_data.position AS p ON p.account = b.account
-          WHERE b.low <> p.credits - p.debits OR b.high <> p.credits - p.debits) AS x;
+          JOIN ledger_data.position AS p ON p.account = b.account) AS x
+    WHERE x.low <> x.spendable OR x.high <> x.spendable OR x.projected_low <> x.projected OR x.projected_high <> x.projected;
     RETURN QUERY
-    SELECT 'escrow = balance', d.code, pg_catalog.format('bounds %s to %s, balance %s minor units', d.low, d.high, d.balance)
-    FROM pg_catalog.jsonb_to_recordset(doubts) AS d (code text, account bigint, version bigint, low bigint, high bigint, balance numeric)
+    SELECT 'escrow = balance', d.code,
+           pg_catalog.format('bounds %s to %s, less what is held %s; bounds %s to %s, with what is held for it %s minor units',
+                             d.low, d.high, d.spendable, d.projected_low, d.projected_high, d.projected)
+    FROM pg_catalog.jsonb_to_recordset(doubts)
+        AS d (code text, account bigint, version bigint, low bigint, high bigint, projected_low bigint, projected_high bigint,
+              spendable numeric, projected numeric)
     JOIN ledger_data.slots() AS s ON s.account = d.account AND s.version = d.version AND s.users = 0;
 END
 $$;

@@ -70,7 +70,7 @@ COMMENT ON FUNCTION ledger.accept_message(text, text) IS
 CREATE FUNCTION ledger.purge_requests(max integer DEFAULT 10000) RETURNS integer
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_purge_requests';
 COMMENT ON FUNCTION ledger.purge_requests(integer) IS
-'Forgets up to max requests, keys, messages and nonces whose time is up; returns how many. What others are using is left for the next purge. Their keys are fresh again from commit. The worker does the same by itself.';
+'Forgets up to max requests, keys, messages, nonces and ended TCC transactions whose time is up; returns how many. What others are using is left for the next purge. Their keys are fresh again from commit. The worker does the same by itself.';
 
 CREATE VIEW ledger.requests AS
 SELECT CASE r.kind WHEN 1 THEN 'request' WHEN 2 THEN 'call' WHEN 3 THEN 'message' ELSE 'nonce' END AS kind,

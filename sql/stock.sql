@@ -78,11 +78,34 @@ CREATE FUNCTION ledger.restore_stock(sku text, quantity bigint, key text DEFAULT
 COMMENT ON FUNCTION ledger.restore_stock(text, bigint, text) IS
 'Takes quantity back from a customer; returns what is available after. LG001 for more than was ever sold. Repeated under its key it returns the same.';
 
+-- Reservations: holds from a SKU to <sku>:sold.
+
+CREATE FUNCTION ledger.reserve_stock(sku text, quantity bigint, ttl interval DEFAULT '15 minutes', key text DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_reserve_stock';
+COMMENT ON FUNCTION ledger.reserve_stock(text, bigint, interval, text) IS
+'Sets quantity of a SKU aside for ttl (NULL: for ever) and returns the reservation''s id, for ledger.confirm_reservation or ledger.release_reservation. Errors as for ledger.deduct_stock; 22023 for a ttl that is not positive or beyond 100 years. Repeated under its key it returns the same id.';
+
+CREATE FUNCTION ledger.reserve_stocks(skus text[], quantities bigint[], ttl interval DEFAULT '15 minutes', key text DEFAULT NULL,
+                                      OUT sku text, OUT reservation bigint, OUT remaining bigint) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'ledger_reserve_stocks';
+COMMENT ON FUNCTION ledger.reserve_stocks(text[], bigint[], interval, text) IS
+'Reserves a cart: every line or none. Returns each line''s reservation and what remains; an error names the first line that cannot be had. Repeated under its key it returns the same.';
+
+CREATE FUNCTION ledger.confirm_reservation(reservation bigint, key text DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_confirm_reservation';
+COMMENT ON FUNCTION ledger.confirm_reservation(bigint, text) IS
+'Sells what is reserved; returns the transfer''s id. Once: LG102 sold already, LG103 released, LG104 expired, LG101 unknown. Waits for another session that is resolving it. Repeated under its key it returns the same id.';
+
+CREATE FUNCTION ledger.release_reservation(reservation bigint, key text DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_release_reservation';
+COMMENT ON FUNCTION ledger.release_reservation(bigint, text) IS
+'Gives back what is reserved; returns the id of the transfer that says so. Errors as for ledger.confirm_reservation.';
+
 CREATE VIEW ledger.stock AS
 SELECT a.code AS sku,
        p.credits - p.debits AS on_hand,
-       0::numeric AS reserved,
-       p.credits - p.debits AS available,
+       p.held AS reserved,
+       p.credits - p.debits - p.held AS available,
        q.credits - q.debits AS sold
 FROM ledger_data.account AS a
 JOIN ledger_data.asset AS s ON s.id = a.asset AND s.code = 'STOCK'

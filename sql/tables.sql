@@ -33,12 +33,16 @@ CREATE TABLE ledger_data.balance (
     account        bigint  PRIMARY KEY,
     folded_xid     bigint  NOT NULL,
     debits_posted  numeric NOT NULL,
-    credits_posted numeric NOT NULL
+    credits_posted numeric NOT NULL,
+    debits_pending  numeric NOT NULL,  -- set aside by holds
+    credits_pending numeric NOT NULL   -- held for it
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE ledger_data.balance IS 'totals of each account up to a transaction horizon; the transfers from folded_xid on come on top';
 
 -- The truth: one row a movement, appended and never changed.
--- kind: 1 posted, 5 reversal. ref: the transfer a reversal undoes, else 0.
+-- kind: 1 posted, 2 pending (a hold), 3 post and 4 void (of a hold, or a part of
+-- it), 5 reversal. ref: the hold that a post or a void resolves, the transfer
+-- that a reversal undoes, else 0.
 -- txid: the top-level transaction, as xid8 plus ledger_data.installation.base.
 CREATE TABLE ledger_data.transfer (
     id             bigint      PRIMARY KEY,
@@ -54,6 +58,47 @@ CREATE TABLE ledger_data.transfer (
 CREATE INDEX transfer_debit_account_txid_idx ON ledger_data.transfer (debit_account, txid);
 CREATE INDEX transfer_credit_account_txid_idx ON ledger_data.transfer (credit_account, txid);
 COMMENT ON TABLE ledger_data.transfer IS 'transfers, append-only: amount minor units moved from debit_account to credit_account';
+
+-- Holds: what of a pending transfer has been resolved. The only rows updated in a user's path.
+-- state: 1 open, 2 posted, 3 voided, 4 expired.
+CREATE TABLE ledger_data.hold (
+    transfer       bigint      PRIMARY KEY,  -- of kind pending
+    debit_account  bigint      NOT NULL,
+    credit_account bigint      NOT NULL,
+    amount         bigint      NOT NULL,
+    posted         bigint      NOT NULL,     -- the part of amount that was
+    due_at         timestamptz NOT NULL,     -- when it expires; infinity once it is resolved
+    state          smallint    NOT NULL,
+    is_branch      boolean     NOT NULL      -- of a TCC transaction, which alone resolves it
+) WITH (fillfactor = 85);
+CREATE INDEX hold_due_at_idx ON ledger_data.hold (due_at);
+CREATE INDEX hold_debit_account_due_at_idx ON ledger_data.hold (debit_account, due_at);
+COMMENT ON TABLE ledger_data.hold IS 'holds and what became of them';
+
+-- TCC transactions. state: 1 trying, 2 confirming, 3 confirmed, 4 canceling,
+-- 5 canceled, 6 timed out.
+CREATE TABLE ledger_data.tcc (
+    due_at     timestamptz NOT NULL,  -- when the worker is next to see to it: to cancel it, to go on with it, to forget it
+    begun_at   timestamptz NOT NULL,
+    ended_at   timestamptz NOT NULL,  -- infinity until then
+    attempts   integer     NOT NULL,  -- to confirm or cancel it that failed
+    state      smallint    NOT NULL,
+    xid        text        COLLATE "C" PRIMARY KEY,
+    metadata   jsonb,
+    last_error text
+) WITH (fillfactor = 85);
+CREATE INDEX tcc_due_at_idx ON ledger_data.tcc (due_at);
+COMMENT ON TABLE ledger_data.tcc IS 'TCC transactions: the fence';
+
+-- Their branches. What became of one its hold tells; hold 0: canceled before it was tried.
+CREATE TABLE ledger_data.tcc_branch (
+    hold     bigint      NOT NULL,
+    tried_at timestamptz NOT NULL,
+    xid      text        COLLATE "C" NOT NULL,
+    branch   text        COLLATE "C" NOT NULL,
+    PRIMARY KEY (xid, branch)
+);
+COMMENT ON TABLE ledger_data.tcc_branch IS 'the branches of TCC transactions, and their holds';
 
 -- A transfer is reversed at most once: this key decides between two that try.
 CREATE TABLE ledger_data.reversal (
@@ -111,6 +156,9 @@ SELECT pg_catalog.pg_extension_config_dump('ledger_data.asset', '');
 SELECT pg_catalog.pg_extension_config_dump('ledger_data.account', '');
 SELECT pg_catalog.pg_extension_config_dump('ledger_data.balance', '');
 SELECT pg_catalog.pg_extension_config_dump('ledger_data.transfer', '');
+SELECT pg_catalog.pg_extension_config_dump('ledger_data.hold', '');
+SELECT pg_catalog.pg_extension_config_dump('ledger_data.tcc', '');
+SELECT pg_catalog.pg_extension_config_dump('ledger_data.tcc_branch', '');
 SELECT pg_catalog.pg_extension_config_dump('ledger_data.reversal', '');
 SELECT pg_catalog.pg_extension_config_dump('ledger_data.request', '');
 SELECT pg_catalog.pg_extension_config_dump('ledger_data.client', '');
@@ -128,6 +176,12 @@ CREATE TRIGGER guard BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_data.account
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.balance
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.transfer
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.hold
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.tcc
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.tcc_branch
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
 CREATE TRIGGER guard BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_data.reversal
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();

@@ -52,6 +52,12 @@ BEGIN
             pg_catalog.format('transfer %s does not exist', transfer_id), NULL,
             'Look it up in the view ledger.transfers.');
     END IF;
+    IF original.kind IN (2, 4) THEN
+        RAISE EXCEPTION 'transfer % moved nothing that could be reversed', transfer_id USING
+            ERRCODE = 'invalid_parameter_value',
+            DETAIL = CASE original.kind WHEN 2 THEN 'It is a hold.' ELSE 'It gave back what a hold had set aside.' END,
+            HINT = 'A hold is given back with ledger.void_hold(); what it posted is a transfer of its own.';
+    END IF;
     -- The key of ledger_data.reversal decides; a concurrent reversal is waited for.
     INSERT INTO ledger_data.reversal (transfer, reversal)
         VALUES (original.id, ledger_data.next_id())
@@ -73,4 +79,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION ledger.reverse_transfer(bigint, text, text) IS
-'Makes the opposite movement of a transfer, linked to it (kind reversal, ref), and returns its id. Once: LG011 afterwards; LG010 for an unknown transfer. Limits apply as to any transfer: LG001 where the destination no longer has the amount. Repeated under its key it returns the same id.';
+'Makes the opposite movement of a transfer, linked to it (kind reversal, ref), and returns its id. Once: LG011 afterwards; LG010 for an unknown transfer, 22023 for a hold or a void, which moved nothing. Limits apply as to any transfer: LG001 where the destination no longer has the amount. Repeated under its key it returns the same id.';

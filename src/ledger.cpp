@@ -4,6 +4,7 @@
 #include "engine/storage.hpp"
 #include "engine/transaction.hpp"
 #include "pg/postgres.hpp"
+#include "worker/worker.hpp"
 
 extern "C" {
 PG_MODULE_MAGIC;
@@ -18,4 +19,5 @@ void _PG_init(void) {
     ledger::define_settings();
     ledger::request_shared_memory();
     ledger::register_transaction_callbacks();
+    ledger::register_launcher();
 }

@@ -4,32 +4,31 @@ namespace ledger {
 
 namespace {
 
-// The balance as the owner sees it if the others in flight end the worst or the best way.
-Wide pessimistic(const Bounds &bounds, const Share &share) {
-    return Wide{bounds.low} + share.low_taken + share.net;
-}
-
-Wide optimistic(const Bounds &bounds, const Share &share) {
-    return Wide{bounds.high} - share.high_taken + share.net;
-}
-
 bool representable(Wide value) {
     return value >= -kBalanceMax && value <= kBalanceMax;
 }
 
+// Lowers or raises by what changes; a limit is for one direction only.
+Grant change(Bounds &bounds, Share &share, Minor floor, Minor ceiling, Wide amount) {
+    if (amount == 0) return Grant::ok;
+    if (!representable(amount)) return Grant::out_of_range;
+    return amount < 0 ? lower(bounds, share, floor, static_cast<Minor>(-amount))
+                      : raise(bounds, share, ceiling, static_cast<Minor>(amount));
+}
+
 }  // namespace
 
-Wide available(const Bounds &bounds, const Share &share, Minor floor) {
-    return pessimistic(bounds, share) - floor;
+Wide lowest(const Bounds &bounds, const Share &share) {
+    return Wide{bounds.low} + share.low_taken + share.net;
 }
 
-Wide headroom(const Bounds &bounds, const Share &share, Minor ceiling) {
-    return Wide{ceiling} - optimistic(bounds, share);
+Wide highest(const Bounds &bounds, const Share &share) {
+    return Wide{bounds.high} - share.high_taken + share.net;
 }
 
-Grant debit(Bounds &bounds, Share &share, Minor floor, Minor amount) {
-    if (pessimistic(bounds, share) - amount < floor)
-        return optimistic(bounds, share) - amount < floor ? Grant::refused : Grant::in_flight;
+Grant lower(Bounds &bounds, Share &share, Minor floor, Minor amount) {
+    if (lowest(bounds, share) - amount < floor)
+        return highest(bounds, share) - amount < floor ? Grant::refused : Grant::in_flight;
     const Wide net = Wide{share.net} - amount;
     if (!representable(net)) return Grant::out_of_range;
     share.net = static_cast<Minor>(net);
@@ -40,9 +39,9 @@ Grant debit(Bounds &bounds, Share &share, Minor floor, Minor amount) {
     return Grant::ok;
 }
 
-Grant credit(Bounds &bounds, Share &share, Minor ceiling, Minor amount) {
-    if (optimistic(bounds, share) + amount > ceiling)
-        return pessimistic(bounds, share) + amount > ceiling ? Grant::refused : Grant::in_flight;
+Grant raise(Bounds &bounds, Share &share, Minor ceiling, Minor amount) {
+    if (highest(bounds, share) + amount > ceiling)
+        return lowest(bounds, share) + amount > ceiling ? Grant::refused : Grant::in_flight;
     const Wide net = Wide{share.net} + amount;
     if (!representable(net)) return Grant::out_of_range;
     share.net = static_cast<Minor>(net);
@@ -60,8 +59,37 @@ void revert(Bounds &bounds, Share &share, const Share &before) {
 }
 
 void settle(Bounds &bounds, Share &share) {
-    bounds = {static_cast<Minor>(pessimistic(bounds, share)), static_cast<Minor>(optimistic(bounds, share))};
+    bounds = {static_cast<Minor>(lowest(bounds, share)), static_cast<Minor>(highest(bounds, share))};
     share = {};
+}
+
+Wide available(const AccountBounds &bounds, const AccountShare &share, const Limits &limits) {
+    return lowest(bounds.spendable, share.spendable) - limits.floor;
+}
+
+Wide headroom(const AccountBounds &bounds, const AccountShare &share, const Limits &limits) {
+    return limits.ceiling - highest(bounds.projected, share.projected);
+}
+
+// The floor is for what lowers spendable, the ceiling for what raises projected;
+// the range of a balance is the limit of the rest.
+Grant take(AccountBounds &bounds, AccountShare &share, const Limits &limits, const Change &wanted) {
+    const Share before = share.spendable;
+    Grant grant = change(bounds.spendable, share.spendable, limits.floor, kCeilingNone, wanted.spendable);
+    if (grant != Grant::ok) return grant;
+    grant = change(bounds.projected, share.projected, kFloorNone, limits.ceiling, wanted.projected);
+    if (grant != Grant::ok) revert(bounds.spendable, share.spendable, before);
+    return grant;
+}
+
+void revert(AccountBounds &bounds, AccountShare &share, const AccountShare &before) {
+    revert(bounds.spendable, share.spendable, before.spendable);
+    revert(bounds.projected, share.projected, before.projected);
+}
+
+void settle(AccountBounds &bounds, AccountShare &share) {
+    settle(bounds.spendable, share.spendable);
+    settle(bounds.projected, share.projected);
 }
 
 }  // namespace ledger

@@ -29,7 +29,22 @@ inline constexpr int kScaleMax = 18;
 
 enum class AccountState : std::int16_t { open = 0, frozen = 1, closed = 2 };
 
-enum class Kind : std::int16_t { posted = 1, reversal = 5 };
+// What a transfer is. pending: a hold, that sets its amount aside. post and void
+// (a keyword) resolve a hold or a part of it: moved after all, or given back.
+enum class Kind : std::int16_t { posted = 1, pending = 2, post = 3, void_ = 4, reversal = 5 };
+
+// A hold is resolved once: open to one of the others.
+enum class HoldState : std::int16_t { open = 1, posted = 2, voided = 3, expired = 4 };
+
+// A TCC transaction. confirming and canceling: decided, not done on every branch.
+enum class TccState : std::int16_t {
+    trying = 1,
+    confirming = 2,
+    confirmed = 3,
+    canceling = 4,
+    canceled = 5,
+    timed_out = 6  // canceled because its timeout passed
+};
 
 // What a row of the registry of idempotent requests stands for: a request between
 // begin_request and complete_request, a call of a function under a key, a message

@@ -6,6 +6,7 @@
 #include "engine/rebase.hpp"
 #include "pg/error.hpp"
 #include "pg/table.hpp"
+#include "worker/worker.hpp"
 
 extern "C" {
 #include "utils/syscache.h"
@@ -37,9 +38,10 @@ void reset_entry(Database &entry, Oid database, Oid extension) {
     entry.extension = extension;
     pg_atomic_write_u32(&entry.ready, 0);
     entry.base = 0;
-    for (pg_atomic_uint64 *counter : {&entry.refusals, &entry.folds, &entry.worker_started_at})
+    for (pg_atomic_uint64 *counter :
+         {&entry.refusals, &entry.folds, &entry.worker_asked_at, &entry.purge_due_at})
         pg_atomic_write_u64(counter, 0);
-    pg_atomic_write_u64(&entry.purge_due_at, next_purge(GetCurrentTimestamp()));
+    write_time(entry.worker_due_at, DT_NOEND);
     pg_atomic_write_u32(&entry.worker_pid, 0);
     for (Lane &lane : entry.lanes) {
         pg_atomic_write_u32(&lane.busy, 0);
@@ -126,6 +128,7 @@ void publish(Database &entry, std::int64_t base) {
         pg_atomic_write_u32(&entry.ready, 1);
     }
     LWLockRelease(databases_lock());
+    call_worker_at(entry, DT_NOBEGIN);  // the tables may have brought deadlines along
 }
 
 // After lock_installation said no: makes the tables ours, in this transaction.
@@ -158,8 +161,8 @@ void databases_shmem_init() {
         Database &entry = databases[i];
         pg_atomic_init_u32(&entry.ready, 0);
         pg_atomic_init_u32(&entry.worker_pid, 0);
-        for (pg_atomic_uint64 *counter :
-             {&entry.refusals, &entry.folds, &entry.worker_started_at, &entry.purge_due_at})
+        for (pg_atomic_uint64 *counter : {&entry.refusals, &entry.folds, &entry.worker_due_at,
+                                          &entry.worker_asked_at, &entry.purge_due_at})
             pg_atomic_init_u64(counter, 0);
         for (Lane &lane : entry.lanes) pg_atomic_init_u32(&lane.busy, 0);
         reset_entry(entry, InvalidOid, InvalidOid);
@@ -193,8 +196,24 @@ Database &writable_database() {
     return *mine;
 }
 
-std::uint64_t next_purge(TimestampTz now) {
-    return static_cast<std::uint64_t>(now + settings.purge_interval_s * USECS_PER_SEC);
+bool read_call(int index, DatabaseCall &call) {
+    Database &entry = databases[index];
+    LWLockAcquire(databases_lock(), LW_SHARED);
+    const bool idle = OidIsValid(entry.database) && pg_atomic_read_u32(&entry.worker_pid) == 0;
+    call = {entry.database, read_time(entry.worker_due_at), read_time(entry.worker_asked_at)};
+    LWLockRelease(databases_lock());
+    return idle;
+}
+
+void note_asked(int index, TimestampTz now) {
+    write_time(databases[index].worker_asked_at, now);
+}
+
+void forget_calls(Oid database) {
+    LWLockAcquire(databases_lock(), LW_SHARED);
+    for (int i = 0; i < settings.databases; ++i)
+        if (databases[i].database == database) write_time(databases[i].worker_due_at, DT_NOEND);
+    LWLockRelease(databases_lock());
 }
 
 Database *known_database() {

@@ -23,9 +23,10 @@ struct Database {
     std::int64_t base;       // txid = xid + base
     pg_atomic_uint64 refusals;
     pg_atomic_uint64 folds;
-    pg_atomic_uint32 worker_pid;         // 0: none runs
-    pg_atomic_uint64 worker_started_at;  // when one was last asked for, TimestampTz
-    pg_atomic_uint64 purge_due_at;       // when requests are next to be purged, TimestampTz
+    pg_atomic_uint32 worker_pid;       // 0: none runs
+    pg_atomic_uint64 worker_due_at;    // when one is next to run, TimestampTz
+    pg_atomic_uint64 worker_asked_at;  // when the launcher last started one, TimestampTz
+    pg_atomic_uint64 purge_due_at;     // purges are not made before, TimestampTz
     Lane lanes[kLanes];
 };
 
@@ -46,8 +47,25 @@ Database &current_database();
 // transaction. Raises LG901, or LG902 with more databases than ledger.databases.
 Database &writable_database();
 
-// The time after now when requests are to be purged again.
-std::uint64_t next_purge(TimestampTz now);
+inline TimestampTz read_time(pg_atomic_uint64 &time) {
+    return static_cast<TimestampTz>(pg_atomic_read_u64(&time));
+}
+inline void write_time(pg_atomic_uint64 &time, TimestampTz value) {
+    pg_atomic_write_u64(&time, static_cast<std::uint64_t>(value));
+}
+
+// For the launcher: an entry whose worker does not run, and when that was or is
+// called for. False if the entry is free or its worker runs.
+struct DatabaseCall {
+    Oid database;
+    TimestampTz due_at;
+    TimestampTz asked_at;
+};
+bool read_call(int index, DatabaseCall &call);
+void note_asked(int index, TimestampTz now);
+
+// Nothing is due in that database any more.
+void forget_calls(Oid database);
 
 // The entry if there is one, else null; never waits.
 Database *known_database();

@@ -11,13 +11,27 @@ namespace ledger {
 
 namespace {
 
-// One side of the account's transfers from horizon to until.
-Wide sum_side(Relation transfer, Oid index, AttrNumber side, Snapshot snapshot, AccountId account, Txid from,
-              Txid until, std::int64_t &count) {
-    Wide sum = 0;
-    scan_tail_side(transfer, index, side, snapshot, account, from, [&](const TransferRow &row) {
+// What one side's transfers come to. Wide: lifetime turnover may pass a Minor.
+struct SideTotals {
+    Wide posted;
+    Wide pending;
+};
+
+struct Totals {
+    SideTotals debits;
+    SideTotals credits;
+    std::int64_t transfers;
+};
+
+// One side of the account's transfers from a horizon until another.
+SideTotals sum_side(Relation transfer, Side side, Snapshot snapshot, AccountId account, Txid from, Txid until,
+                    std::int64_t &count) {
+    SideTotals sum = {};
+    scan_tail_side(transfer, side, snapshot, account, from, [&](const TransferRow &row) {
         if (row.txid >= until) return false;
-        sum += row.amount;
+        const Weight weight = weight_of(row.kind);
+        sum.posted += Wide{row.amount} * weight.posted;
+        sum.pending += Wide{row.amount} * weight.pending;
         ++count;
         return true;
     });
@@ -27,12 +41,14 @@ Wide sum_side(Relation transfer, Oid index, AttrNumber side, Snapshot snapshot, 
 Totals sum_transfers(Snapshot snapshot, AccountId account, Txid from, Txid until) {
     return with_table(storage().transfer, AccessShareLock, [&](Relation transfer) {
         Totals totals = {};
-        totals.debits = sum_side(transfer, storage().transfer_by_debit, TransferColumn::debit_account,
-                                 snapshot, account, from, until, totals.transfers);
-        totals.credits = sum_side(transfer, storage().transfer_by_credit, TransferColumn::credit_account,
-                                  snapshot, account, from, until, totals.transfers);
+        totals.debits = sum_side(transfer, Side::debit, snapshot, account, from, until, totals.transfers);
+        totals.credits = sum_side(transfer, Side::credit, snapshot, account, from, until, totals.transfers);
         return totals;
     });
+}
+
+Datum plus(Numeric folded, Wide more) {
+    return NumericGetDatum(numeric_sum(folded, numeric_from_wide(more)));
 }
 
 void write_folded(AccountId account, const Folded &before, const Totals &more, Txid horizon) {
@@ -40,8 +56,10 @@ void write_folded(AccountId account, const Folded &before, const Totals &more, T
         Datum values[BalanceColumn::count] = {
             Int64GetDatum(static_cast<std::int64_t>(account)),
             Int64GetDatum(static_cast<std::int64_t>(horizon)),
-            NumericGetDatum(numeric_sum(before.debits, numeric_from_wide(more.debits))),
-            NumericGetDatum(numeric_sum(before.credits, numeric_from_wide(more.credits))),
+            plus(before.debits.posted, more.debits.posted),
+            plus(before.credits.posted, more.credits.posted),
+            plus(before.debits.pending, more.debits.pending),
+            plus(before.credits.pending, more.credits.pending),
         };
         bool nulls[BalanceColumn::count] = {};
         HeapTuple row = heap_form_tuple(RelationGetDescr(relation), values, nulls);

@@ -12,7 +12,7 @@ namespace {
 struct InFlight {
     struct Entry {
         Txid txid;
-        Wide net;
+        Change net;
     };
     static_assert(alignof(Entry) <= MAXIMUM_ALIGNOF, "palloc would not align it");
     Entry *entries;
@@ -30,23 +30,26 @@ InFlight::Entry &entry_of(InFlight &flight, Txid txid) {
         flight.entries =
             static_cast<InFlight::Entry *>(flight.entries ? repalloc(flight.entries, size) : palloc(size));
     }
-    flight.entries[flight.count] = {txid, 0};
+    flight.entries[flight.count] = {txid, {}};
     return flight.entries[flight.count++];
 }
 
-// Adds one side of the tail to the committed balance, or to in_flight what is
-// not decided. A dirty snapshot shows rows of transactions in progress and
-// tells so in its xmin.
-void add_side(Relation transfer, Oid index, AttrNumber side, int sign, AccountId account, Txid horizon,
-              Wide &balance, std::int64_t &tail, InFlight &in_flight) {
+void add(Change &sum, const Change &change) {
+    sum.spendable += change.spendable;
+    sum.projected += change.projected;
+}
+
+// Adds one side of the tail to what is committed, or to in_flight what is not
+// decided. A dirty snapshot shows rows of transactions in progress and tells so
+// in its xmin.
+void add_side(Relation transfer, Side side, AccountId account, Txid horizon, Change &committed,
+              std::int64_t &tail, InFlight &in_flight) {
     SnapshotData dirty;
     InitDirtySnapshot(dirty);
-    scan_tail_side(transfer, index, side, &dirty, account, horizon, [&](const TransferRow &row) {
-        const Wide change = Wide{sign} * row.amount;
-        if (TransactionIdIsValid(dirty.xmin))
-            entry_of(in_flight, row.txid).net += change;
-        else
-            balance += change;
+    scan_tail_side(transfer, side, &dirty, account, horizon, [&](const TransferRow &row) {
+        const bool is_decided = !TransactionIdIsValid(dirty.xmin);
+        add(is_decided ? committed : entry_of(in_flight, row.txid).net,
+            change_of(row.kind, side, row.amount));
         ++tail;
         return true;
     });
@@ -58,6 +61,17 @@ Minor checked(Wide value, AccountId account) {
                 errmsg("the balance of account %lld is out of range", static_cast<long long>(account)),
                 errhint("Run SELECT * FROM ledger.check_invariants()."));
     return static_cast<Minor>(value);
+}
+
+Bounds bounds_at(Wide value, AccountId account) {
+    const Minor certain = checked(value, account);
+    return {certain, certain};
+}
+
+// Makes room for a transaction in progress that may change the quantity by net or not at all.
+void widen(Bounds &bounds, Wide net, AccountId account) {
+    bounds.low = checked(Wide{bounds.low} + Min(net, Wide{0}), account);
+    bounds.high = checked(Wide{bounds.high} + Max(net, Wide{0}), account);
 }
 
 Limits read_limits(Snapshot snapshot, AccountId account) {
@@ -82,20 +96,21 @@ Folded read_folded(Snapshot snapshot, AccountId account) {
     return with_table(storage().balance, AccessShareLock, [&](Relation relation) {
         ScanKeyData key;
         key_bigint(key, BalanceColumn::account, BTEqualStrategyNumber, static_cast<std::int64_t>(account));
+        Folded folded = {};
+        ItemPointerSetInvalid(&folded.tid);
         HeapTuple tuple = find_row(relation, storage().balance_by_account, snapshot, &key, 1);
-        if (!tuple) {
-            Folded nothing = {Txid{0}, int64_to_numeric(0), int64_to_numeric(0), {}};
-            ItemPointerSetInvalid(&nothing.tid);
-            return nothing;
-        }
-        bool is_null;
-        const TupleDesc shape = RelationGetDescr(relation);
-        return Folded{
-            row_of<BalanceRow>(tuple)->folded_xid,
-            DatumGetNumericCopy(heap_getattr(tuple, BalanceColumn::debits_posted, shape, &is_null)),
-            DatumGetNumericCopy(heap_getattr(tuple, BalanceColumn::credits_posted, shape, &is_null)),
-            tuple->t_self,
+        const auto total = [&](AttrNumber column) {
+            if (!tuple) return int64_to_numeric(0);
+            bool is_null;
+            return DatumGetNumericCopy(heap_getattr(tuple, column, RelationGetDescr(relation), &is_null));
         };
+        if (tuple) {
+            folded.horizon = row_of<BalanceRow>(tuple)->folded_xid;
+            folded.tid = tuple->t_self;
+        }
+        folded.debits = {total(BalanceColumn::debits_posted), total(BalanceColumn::debits_pending)};
+        folded.credits = {total(BalanceColumn::credits_posted), total(BalanceColumn::credits_pending)};
+        return folded;
     });
 }
 
@@ -106,31 +121,33 @@ void load_account(Slot *slot) {
     with_latest_snapshot([&](Snapshot snapshot) {
         const Limits limits = read_limits(snapshot, account);
         const Folded folded = read_folded(snapshot, account);
-        Wide balance = numeric_difference(folded.credits, folded.debits);
+        const Wide posted =
+            wide_from_numeric(folded.credits.posted) - wide_from_numeric(folded.debits.posted);
+        Change committed = {posted - wide_from_numeric(folded.debits.pending),
+                            posted + wide_from_numeric(folded.credits.pending)};
         std::int64_t tail = 0;
         InFlight in_flight = {};
         with_table(storage().transfer, AccessShareLock, [&](Relation transfer) {
-            add_side(transfer, storage().transfer_by_debit, TransferColumn::debit_account, -1, account,
-                     folded.horizon, balance, tail, in_flight);
-            add_side(transfer, storage().transfer_by_credit, TransferColumn::credit_account, +1, account,
-                     folded.horizon, balance, tail, in_flight);
+            for (const Side side : {Side::debit, Side::credit})
+                add_side(transfer, side, account, folded.horizon, committed, tail, in_flight);
         });
-        Wide low = balance;
-        Wide high = balance;
+        Bounds spendable = bounds_at(committed.spendable, account);
+        Bounds projected = bounds_at(committed.projected, account);
         for (int i = 0; i < in_flight.count; ++i) {
-            low += Min(in_flight.entries[i].net, Wide{0});
-            high += Max(in_flight.entries[i].net, Wide{0});
+            widen(spendable, in_flight.entries[i].net.spendable, account);
+            widen(projected, in_flight.entries[i].net.projected, account);
         }
-        const Bounds bounds = {checked(low, account), checked(high, account)};
         with_slot(slot, [&] {
-            slot->bounds = bounds;
+            slot->bounds = {spendable, projected};
             slot->limits = limits;
             slot->tail = tail;
         });
         // Only now: an effect may be resolved as soon as it is there.
         for (int i = 0; i < in_flight.count; ++i) {
-            const Minor net = checked(in_flight.entries[i].net, account);
-            add_effect(slot, in_flight.entries[i].txid, {net, Max(-net, Minor{0}), Max(net, Minor{0})});
+            const Change &net = in_flight.entries[i].net;
+            add_effect(
+                slot, in_flight.entries[i].txid,
+                {share_of(checked(net.spendable, account)), share_of(checked(net.projected, account))});
         }
     });
 }

@@ -7,33 +7,31 @@
 
 namespace ledger {
 
-// An account's totals over some of its transfers. Wide: lifetime turnover may pass a Minor.
-struct Totals {
-    Wide debits;
-    Wide credits;
-    std::int64_t transfers;
-};
-
 // Calls visit(const TransferRow &) for each transfer of the account on one side
-// (an index of the transfer table and its column) from the horizon on that the
-// snapshot shows, in order of txid, until it returns false.
+// from the horizon on that the snapshot shows, in order of txid, until it returns false.
 template <typename Visit>
-void scan_tail_side(Relation transfer, Oid index, AttrNumber side, Snapshot snapshot, AccountId account,
-                    Txid horizon, Visit visit) {
+void scan_tail_side(Relation transfer, Side side, Snapshot snapshot, AccountId account, Txid horizon,
+                    Visit visit) {
+    const bool is_debit = side == Side::debit;
     ScanKeyData keys[2];
-    key_bigint(keys[0], side, BTEqualStrategyNumber, static_cast<std::int64_t>(account));
+    key_bigint(keys[0], is_debit ? TransferColumn::debit_account : TransferColumn::credit_account,
+               BTEqualStrategyNumber, static_cast<std::int64_t>(account));
     key_bigint(keys[1], TransferColumn::txid, BTGreaterEqualStrategyNumber,
                static_cast<std::int64_t>(horizon));
-    scan_index(transfer, index, snapshot, keys, 2,
-               [&](HeapTuple tuple) { return visit(*row_of<TransferRow>(tuple)); });
+    scan_index(transfer, is_debit ? storage().transfer_by_debit : storage().transfer_by_credit, snapshot,
+               keys, 2, [&](HeapTuple tuple) { return visit(*row_of<TransferRow>(tuple)); });
 }
 
 // The account's folded row: its horizon and totals; zeros where there is none.
 // tid is where the row is, invalid where there is none.
+struct FoldedSide {
+    Numeric posted;
+    Numeric pending;
+};
 struct Folded {
     Txid horizon;
-    Numeric debits;
-    Numeric credits;
+    FoldedSide debits;
+    FoldedSide credits;
     ItemPointerData tid;
 };
 Folded read_folded(Snapshot snapshot, AccountId account);

@@ -1,5 +1,6 @@
 #include "engine/order.hpp"
 
+#include "pg/error.hpp"
 #include "pg/numeric.hpp"
 
 namespace ledger {
@@ -17,6 +18,15 @@ Numeric numeric_argument(FunctionCallInfo fcinfo, int number, const char *name) 
 std::int64_t bigint_argument(FunctionCallInfo fcinfo, int number, const char *name) {
     if (PG_ARGISNULL(number)) raise_refusal(null_argument(name));
     return PG_GETARG_INT64(number);
+}
+
+std::int32_t max_argument(FunctionCallInfo fcinfo, int number) {
+    if (PG_ARGISNULL(number)) raise_refusal(null_argument("max"));
+    const std::int32_t max = PG_GETARG_INT32(number);
+    if (max < 1)
+        raise(Status::invalid_parameter_value, psprintf("max is %d", max), nullptr,
+              "Give how many to do at most, 1 or more.");
+    return max;
 }
 
 Jsonb *metadata_argument(FunctionCallInfo fcinfo, int number) {

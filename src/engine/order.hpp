@@ -10,6 +10,9 @@ text *text_argument(FunctionCallInfo fcinfo, int number, const char *name);
 Numeric numeric_argument(FunctionCallInfo fcinfo, int number, const char *name);
 std::int64_t bigint_argument(FunctionCallInfo fcinfo, int number, const char *name);
 
+// How many to do at most: 1 or more, or an error 22023.
+std::int32_t max_argument(FunctionCallInfo fcinfo, int number);
+
 // The argument, null if it is NULL or the call has none.
 Jsonb *metadata_argument(FunctionCallInfo fcinfo, int number);
 

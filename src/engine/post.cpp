@@ -1,5 +1,6 @@
 #include "engine/post.hpp"
 
+#include "engine/hold.hpp"
 #include "engine/load.hpp"
 #include "engine/settings.hpp"
 #include "engine/transaction.hpp"
@@ -24,6 +25,16 @@ Status status_of(const Taken &taken, Status over_limit) {
         default:
             return over_limit;
     }
+}
+
+bool is_short(const Taken &taken) {
+    return taken.state == AccountState::open &&
+           (taken.grant == Grant::refused || taken.grant == Grant::in_flight);
+}
+
+// Gives back what the account's overdue holds set aside; true if there were any.
+bool release_overdue(Database &database, AccountUse &use) {
+    return has_holds(use) && expire_overdue(database, INT64_MAX, &use.id) > 0;
 }
 
 HeapTuple form_row(TupleDesc shape, const Order &order, Txid txid) {
@@ -90,11 +101,13 @@ bool take(Database &database, Order &order, Code source_code, Code destination_c
     }
     AccountUse &source = use_account(order.source.id);
     AccountUse &destination = use_account(order.destination.id);
-    const Share before = source.share;
-    const Taken out = take_out(source, order.amount);
+    const AccountShare before = source.share;
+    Taken out = take_side(source, order.kind, Side::debit, order.amount);
+    if (is_short(out) && release_overdue(database, source))
+        out = take_side(source, order.kind, Side::debit, order.amount);
     if (const Status status = status_of(out, Status::insufficient_balance); status != Status::ok)
         return refuse(status, source_code, order.source, out.state, out.left);
-    const Taken in = take_in(destination, order.amount);
+    const Taken in = take_side(destination, order.kind, Side::credit, order.amount);
     if (const Status status = status_of(in, Status::ceiling_exceeded); status != Status::ok) {
         put_back(source, before);
         return refuse(status, destination_code, order.destination, in.state, in.left);
@@ -105,8 +118,10 @@ bool take(Database &database, Order &order, Code source_code, Code destination_c
     return true;
 }
 
-Minor amount_up_to(const Order &order, Minor maximum) {
-    const Wide give = can_give(use_account(order.source.id));
+Minor amount_up_to(Database &database, const Order &order, Minor maximum) {
+    AccountUse &source = use_account(order.source.id);
+    if (can_give(source) < maximum) release_overdue(database, source);
+    const Wide give = can_give(source);
     const Wide take = can_take(use_account(order.destination.id));
     return static_cast<Minor>(Max(Min(Wide{maximum}, Min(give, take)), Wide{0}));
 }

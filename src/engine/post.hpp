@@ -27,11 +27,12 @@ struct Order {
 Database &begin_posting(const char *function);
 
 // Takes the order's amount from the escrow of both accounts and gives it an id.
-// True, or false with the refusal; codes are for the refusal alone.
+// True, or false with the refusal; codes are for the refusal alone. Before it is
+// refused for want of balance, the source's overdue holds are expired.
 bool take(Database &database, Order &order, Code source, Code destination, Refusal &refusal);
 
 // The most that the order's accounts would let through now, at most maximum.
-Minor amount_up_to(const Order &order, Minor maximum);
+Minor amount_up_to(Database &database, const Order &order, Minor maximum);
 
 // Appends the rows of orders that were taken.
 void append(Order *orders, int count);

@@ -18,7 +18,7 @@ struct Effect {
     TransactionId xid;
     std::int32_t next;  // in the slot's chain or the free list; -1 ends it
     Txid txid;          // the same transaction as the tables name it
-    Share share;
+    AccountShare share;
 };
 
 // All under the effects lock.
@@ -61,7 +61,7 @@ void free_effect(std::int32_t index) {
     --table->in_use;
 }
 
-void attach(Slot *slot, std::int32_t index, Txid txid, const Share &share) {
+void attach(Slot *slot, std::int32_t index, Txid txid, const AccountShare &share) {
     table->effects[index].xid = xid_of(txid);
     table->effects[index].txid = txid;
     table->effects[index].share = share;
@@ -91,7 +91,7 @@ void apply(Slot *slot, std::int32_t *at, bool committed) {
         if (committed)
             settle(slot->bounds, effect.share);
         else
-            revert(slot->bounds, effect.share, Share{});
+            revert(slot->bounds, effect.share, AccountShare{});
         ++slot->version;
     });
     *at = effect.next;
@@ -119,10 +119,8 @@ bool has_transfers(AccountId account, Txid txid) {
     };
     with_latest_snapshot([&](Snapshot snapshot) {
         with_table(storage().transfer, AccessShareLock, [&](Relation transfer) {
-            scan_tail_side(transfer, storage().transfer_by_debit, TransferColumn::debit_account, snapshot,
-                           account, txid, look);
-            scan_tail_side(transfer, storage().transfer_by_credit, TransferColumn::credit_account, snapshot,
-                           account, txid, look);
+            for (const Side side : {Side::debit, Side::credit})
+                scan_tail_side(transfer, side, snapshot, account, txid, look);
         });
     });
     return found;
@@ -159,7 +157,7 @@ void reserve_effects(int count) {
     if (!enough) raise_full();
 }
 
-void hand_over(Slot *slot, Txid txid, const Share &share) {
+void hand_over(Slot *slot, Txid txid, const AccountShare &share) {
     LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
     Assert(reserve >= 0);
     attach(slot, pop(reserve), txid, share);
@@ -173,7 +171,7 @@ void release_reserved_effects() {
     LWLockRelease(effects_lock());
 }
 
-void add_effect(Slot *slot, Txid txid, const Share &share) {
+void add_effect(Slot *slot, Txid txid, const AccountShare &share) {
     LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
     const bool room = table->free >= 0;
     if (room) {

@@ -19,13 +19,13 @@ void reserve_effects(int count);
 
 // At PREPARE, which cannot fail: hands a share and the caller's use of the slot
 // over to the transaction, from what was reserved.
-void hand_over(Slot *slot, Txid txid, const Share &share);
+void hand_over(Slot *slot, Txid txid, const AccountShare &share);
 
 // Returns what was reserved and not handed over.
 void release_reserved_effects();
 
 // At a slot's load: the effect of a transaction found in progress, or LG902.
-void add_effect(Slot *slot, Txid txid, const Share &share);
+void add_effect(Slot *slot, Txid txid, const AccountShare &share);
 
 // Applies the effects of those transactions that have ended since and whose
 // outcome is still on record.

@@ -4,6 +4,7 @@
 #include "engine/prepared.hpp"
 #include "engine/slot.hpp"
 #include "pg/error.hpp"
+#include "worker/worker.hpp"
 
 namespace ledger {
 
@@ -20,6 +21,7 @@ void on_request() {
     RequestAddinShmemSpace(slots_shmem_size());
     RequestAddinShmemSpace(effects_shmem_size());
     RequestAddinShmemSpace(databases_shmem_size());
+    RequestAddinShmemSpace(launcher_shmem_size());
     RequestNamedLWLockTranche("ledger", kLocks);
 }
 
@@ -32,6 +34,7 @@ void on_startup() {
     slots_shmem_init();
     effects_shmem_init();
     databases_shmem_init();
+    launcher_shmem_init();
     LWLockRelease(AddinShmemInitLock);
 }
 

@@ -33,7 +33,7 @@ struct Slot {
     pg_atomic_uint32 users;
 
     slock_t mutex;  // protects what follows
-    Bounds bounds;
+    AccountBounds bounds;
     Limits limits;         // the stricter of what is committed and what a transaction in flight wants
     std::int64_t tail;     // transfers past the folded horizon, roughly
     std::int64_t version;  // counts uses, for check_invariants
@@ -67,7 +67,7 @@ std::uint64_t slot_loads();
 // What there is to see of a loaded slot without pinning it.
 struct SlotView {
     AccountId account;
-    Bounds bounds;
+    AccountBounds bounds;
     int users;
     std::int64_t tail;
     std::int64_t version;

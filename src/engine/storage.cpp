@@ -53,8 +53,9 @@ Oid table_named(Oid schema, const char *name, int column_count) {
 
 void forget(Datum, Oid relation) {
     ++invalidations;
-    for (const Oid ours : {InvalidOid, cached.asset, cached.account, cached.balance, cached.transfer,
-                           cached.installation, cached.request, cached.client})
+    for (const Oid ours :
+         {InvalidOid, cached.asset, cached.account, cached.balance, cached.transfer, cached.installation,
+          cached.request, cached.client, cached.hold, cached.tcc, cached.tcc_branch})
         if (relation == ours) cache_valid = false;
 }
 
@@ -85,6 +86,15 @@ Storage look_up() {
     s.client = table_named(schema, "client", ClientColumn::count);
     s.client_by_name = relation_named(schema, "client_pkey");
     s.request_by_expiry = relation_named(schema, "request_expires_at_idx");
+    s.hold = table_named(schema, "hold", HoldColumn::count);
+    s.hold_by_transfer = relation_named(schema, "hold_pkey");
+    s.hold_by_due = relation_named(schema, "hold_due_at_idx");
+    s.hold_by_account = relation_named(schema, "hold_debit_account_due_at_idx");
+    s.tcc = table_named(schema, "tcc", TccColumn::count);
+    s.tcc_by_xid = relation_named(schema, "tcc_pkey");
+    s.tcc_by_due = relation_named(schema, "tcc_due_at_idx");
+    s.tcc_branch = table_named(schema, "tcc_branch", TccBranchColumn::count);
+    s.tcc_branch_by_name = relation_named(schema, "tcc_branch_pkey");
     return s;
 }
 

@@ -32,7 +32,15 @@ struct BalanceRow {
     Txid folded_xid;
 };
 struct BalanceColumn {
-    enum : AttrNumber { account = 1, folded_xid, debits_posted, credits_posted, count = credits_posted };
+    enum : AttrNumber {
+        account = 1,
+        folded_xid,
+        debits_posted,
+        credits_posted,
+        debits_pending,
+        credits_pending,
+        count = credits_pending
+    };
 };
 
 struct TransferRow {
@@ -58,6 +66,59 @@ struct TransferColumn {
         metadata,
         count = metadata
     };
+};
+
+struct HoldRow {
+    TransferId transfer;
+    AccountId debit_account;
+    AccountId credit_account;
+    Minor amount;
+    Minor posted;
+    TimestampTz due_at;
+    HoldState state;
+    bool is_branch;
+};
+struct HoldColumn {
+    enum : AttrNumber {
+        transfer = 1,
+        debit_account,
+        credit_account,
+        amount,
+        posted,
+        due_at,
+        state,
+        is_branch,
+        count = is_branch
+    };
+};
+
+struct TccRow {
+    TimestampTz due_at;
+    TimestampTz begun_at;
+    TimestampTz ended_at;
+    std::int32_t attempts;
+    TccState state;
+};
+struct TccColumn {
+    enum : AttrNumber {
+        due_at = 1,
+        begun_at,
+        ended_at,
+        attempts,
+        state,
+        xid,
+        metadata,
+        last_error,
+        count = last_error
+    };
+};
+
+struct TccBranchRow {
+    TransferId hold;
+    TimestampTz tried_at;
+};
+struct TccBranchColumn {
+    enum : AttrNumber { hold = 1, tried_at, xid, branch, count = branch };
 };
 
 struct RequestRow {
@@ -114,6 +175,9 @@ struct Storage {
     Oid installation;
     Oid request, request_by_key, request_by_expiry;
     Oid client, client_by_name;
+    Oid hold, hold_by_transfer, hold_by_due, hold_by_account;
+    Oid tcc, tcc_by_xid, tcc_by_due;
+    Oid tcc_branch, tcc_branch_by_name;
     std::uint32_t epoch;  // differs from that of any earlier Storage in this backend
 };
 

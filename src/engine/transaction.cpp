@@ -9,7 +9,7 @@ namespace ledger {
 
 struct SavedUse {
     int level;  // nesting level of the subtransaction this is the state before
-    Share share;
+    AccountShare share;
     bool limits_changed;
     Limits wanted;
     AccountUse *account;
@@ -194,7 +194,7 @@ void transaction_ended(bool committed) {
             if (committed)
                 settle(slot->bounds, use->share);
             else
-                revert(slot->bounds, use->share, Share{});
+                revert(slot->bounds, use->share, AccountShare{});
             if (use->limits_changed) slot->limits = committed ? use->wanted : use->committed;
             ++slot->version;
         });
@@ -204,7 +204,8 @@ void transaction_ended(bool committed) {
 }
 
 bool moved(const AccountUse &use) {
-    return use.share.low_taken != 0 || use.share.high_taken != 0;
+    const auto took = [](const Share &share) { return share.low_taken != 0 || share.high_taken != 0; };
+    return took(use.share.spendable) || took(use.share.projected);
 }
 
 void before_prepare() {
@@ -235,9 +236,9 @@ void prepared() {
             unpin_slot(use->slot);
             continue;
         }
-        const Minor net = use->share.net;
+        const AccountShare least = {share_of(use->share.spendable.net), share_of(use->share.projected.net)};
         with_slot(use->slot, [&] {
-            revert(use->slot->bounds, use->share, {net, Max(-net, Minor{0}), Max(net, Minor{0})});
+            revert(use->slot->bounds, use->share, least);
             ++use->slot->version;
         });
         hand_over(use->slot, mine.preparing, use->share);
@@ -295,42 +296,40 @@ AccountUse &use_account(AccountId account) {
 }
 
 Wide can_give(AccountUse &use) {
-    return with_slot(use.slot, [&] { return available(use.slot->bounds, use.share, limits_of(use).floor); });
+    return with_slot(use.slot, [&] { return available(use.slot->bounds, use.share, limits_of(use)); });
 }
 
 Wide can_take(AccountUse &use) {
-    return with_slot(use.slot, [&] { return headroom(use.slot->bounds, use.share, limits_of(use).ceiling); });
+    return with_slot(use.slot, [&] { return headroom(use.slot->bounds, use.share, limits_of(use)); });
 }
 
-Taken take_out(AccountUse &use, Minor amount) {
+Taken take_side(AccountUse &use, Kind kind, Side side, Minor amount) {
     Slot *slot = use.slot;
+    const Change change = change_of(kind, side, amount);
     return with_slot(slot, [&] {
         const Limits &limits = limits_of(use);
-        if (limits.state != AccountState::open) return Taken{Grant::refused, limits.state, 0};
-        const Grant grant = debit(slot->bounds, use.share, limits.floor, amount);
+        if (limits.state != AccountState::open && kind != Kind::void_)
+            return Taken{Grant::refused, limits.state, 0};
+        const Grant grant = take(slot->bounds, use.share, limits, change);
         slot->tail += grant == Grant::ok;
         ++slot->version;
-        return Taken{grant, limits.state, available(slot->bounds, use.share, limits.floor)};
+        const Wide left = side == Side::debit ? available(slot->bounds, use.share, limits)
+                                              : headroom(slot->bounds, use.share, limits);
+        return Taken{grant, limits.state, left};
     });
 }
 
-Taken take_in(AccountUse &use, Minor amount) {
-    Slot *slot = use.slot;
-    return with_slot(slot, [&] {
-        const Limits &limits = limits_of(use);
-        if (limits.state != AccountState::open) return Taken{Grant::refused, limits.state, 0};
-        const Grant grant = credit(slot->bounds, use.share, limits.ceiling, amount);
-        slot->tail += grant == Grant::ok;
-        ++slot->version;
-        return Taken{grant, limits.state, headroom(slot->bounds, use.share, limits.ceiling)};
-    });
-}
-
-void put_back(AccountUse &use, const Share &before) {
+void put_back(AccountUse &use, const AccountShare &before) {
     with_slot(use.slot, [&] {
         revert(use.slot->bounds, use.share, before);
         ++use.slot->version;
     });
+}
+
+bool has_holds(AccountUse &use) {
+    const auto differ = [](const Bounds &a, const Bounds &b) { return a.low != b.low || a.high != b.high; };
+    return with_slot(use.slot,
+                     [&] { return differ(use.slot->bounds.spendable, use.slot->bounds.projected); });
 }
 
 Limits limits_in_force(AccountUse &use) {
@@ -340,13 +339,17 @@ Limits limits_in_force(AccountUse &use) {
 LimitChange change_limits(AccountUse &use, const Limits &wanted) {
     Slot *slot = use.slot;
     return with_slot(slot, [&] {
-        const Wide worst = available(slot->bounds, use.share, 0);
-        const Wide best = -headroom(slot->bounds, use.share, 0);
-        if (best < wanted.floor) return LimitChange::below_floor;
-        if (worst > wanted.ceiling) return LimitChange::above_ceiling;
-        if (wanted.state == AccountState::closed && (worst > 0 || best < 0)) return LimitChange::not_empty;
-        if (worst < wanted.floor || best > wanted.ceiling) return LimitChange::in_flight;
-        if (wanted.state == AccountState::closed && (worst != 0 || best != 0)) return LimitChange::in_flight;
+        const Bounds &spendable = slot->bounds.spendable, &projected = slot->bounds.projected;
+        const Share &spent = use.share.spendable, &put = use.share.projected;
+        const Wide least = lowest(spendable, spent), most = highest(projected, put);
+        if (highest(spendable, spent) < wanted.floor) return LimitChange::below_floor;
+        if (lowest(projected, put) > wanted.ceiling) return LimitChange::above_ceiling;
+        // Nothing there, nothing held: both quantities, of which spendable is the smaller, are zero.
+        const bool closes = wanted.state == AccountState::closed;
+        if (closes && (highest(spendable, spent) < 0 || lowest(projected, put) > 0))
+            return LimitChange::not_empty;
+        if (closes && (least != 0 || most != 0)) return LimitChange::in_flight;
+        if (least < wanted.floor || most > wanted.ceiling) return LimitChange::in_flight;
         if (!use.limits_changed) use.committed = slot->limits;
         use.limits_changed = true;
         use.wanted = wanted;

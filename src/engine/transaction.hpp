@@ -18,7 +18,7 @@ struct SavedUse;
 struct AccountUse {
     AccountId id;
     Slot *slot;
-    Share share;
+    AccountShare share;
     bool limits_changed;  // by this transaction: wanted holds for it, committed for a rollback
     Limits wanted;
     Limits committed;
@@ -34,17 +34,20 @@ AccountUse &use_account(AccountId account);
 Wide can_give(AccountUse &use);
 Wide can_take(AccountUse &use);
 
-// Takes amount for an outflow or an inflow. A state other than open refuses.
+// Takes the change that a transfer makes on its side. A state other than open
+// refuses all but a void, which moves nothing.
 struct Taken {
     Grant grant;
     AccountState state;
-    Wide left;  // what the account can give (outflow) or take (inflow) afterwards
+    Wide left;  // what the account can give (debit side) or take (credit side) afterwards
 };
-Taken take_out(AccountUse &use, Minor amount);
-Taken take_in(AccountUse &use, Minor amount);
+Taken take_side(AccountUse &use, Kind kind, Side side, Minor amount);
 
 // Undoes what was taken since the share was as in before, in this subtransaction.
-void put_back(AccountUse &use, const Share &before);
+void put_back(AccountUse &use, const AccountShare &before);
+
+// True if some of what the account has is set aside by holds, or is held for it.
+bool has_holds(AccountUse &use);
 
 // Changes the account's limits: stricter ones hold for everybody at once, looser
 // ones from commit. Refused if the balance is past them. The caller holds a lock

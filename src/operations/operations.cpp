@@ -56,8 +56,10 @@ LEDGER_FUNCTION(ledger_slots) {
         SlotView view;
         if (!view_slot(i, database->database, database->extension, view)) continue;
         Datum values[] = {Int64GetDatum(static_cast<std::int64_t>(view.account)),
-                          Int64GetDatum(view.bounds.low),
-                          Int64GetDatum(view.bounds.high),
+                          Int64GetDatum(view.bounds.spendable.low),
+                          Int64GetDatum(view.bounds.spendable.high),
+                          Int64GetDatum(view.bounds.projected.low),
+                          Int64GetDatum(view.bounds.projected.high),
                           Int32GetDatum(view.users),
                           BoolGetDatum(view.prepared),
                           Int64GetDatum(view.tail),
@@ -69,7 +71,7 @@ LEDGER_FUNCTION(ledger_slots) {
 }
 
 LEDGER_FUNCTION(ledger_stat) {
-    constexpr int kColumns = 11;
+    constexpr int kColumns = 12;
     Datum values[kColumns] = {};
     bool nulls[kColumns];
     memset(nulls, true, sizeof nulls);
@@ -93,6 +95,8 @@ LEDGER_FUNCTION(ledger_stat) {
         put(Int32GetDatum(settings.slots));
         put(Int32GetDatum(effects_in_use()));
         put(UInt32GetDatum(worker), worker == 0);
+        const TimestampTz due = database ? read_time(database->worker_due_at) : DT_NOEND;
+        put(TimestampTzGetDatum(due), due == DT_NOEND || due == DT_NOBEGIN);
     }
     return row_result(fcinfo, values, nulls);
 }

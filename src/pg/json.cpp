@@ -1,6 +1,7 @@
 #include "pg/json.hpp"
 
 extern "C" {
+#include "utils/datetime.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 }
@@ -157,6 +158,16 @@ void put_numeric(JsonObject &object, const char *name, NullableDatum value) {
 
 void put_digest(JsonObject &object, const char *name, NullableDatum value) {
     if (!value.isnull) put(object, name, string_value(hex_of(fingerprint_of(DatumGetJsonbP(value.value)))));
+}
+
+// The same whatever the session's IntervalStyle.
+void put_interval(JsonObject &object, const char *name, NullableDatum value) {
+    if (value.isnull) return;
+    struct pg_itm parts;
+    char text[MAXDATELEN + 1];
+    interval2itm(*DatumGetIntervalP(value.value), &parts);
+    EncodeInterval(&parts, INTSTYLE_POSTGRES, text);
+    put_string(object, name, text);
 }
 
 void put_texts(JsonObject &object, const char *name, const Datum *values, const bool *nulls, int count) {

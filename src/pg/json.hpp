@@ -20,6 +20,7 @@ void put_text(JsonObject &object, const char *name, NullableDatum value);
 void put_bigint(JsonObject &object, const char *name, NullableDatum value);
 void put_numeric(JsonObject &object, const char *name, NullableDatum value);
 void put_digest(JsonObject &object, const char *name, NullableDatum value);
+void put_interval(JsonObject &object, const char *name, NullableDatum value);
 
 // An array of text or bigint values.
 void put_texts(JsonObject &object, const char *name, const Datum *values, const bool *nulls, int count);

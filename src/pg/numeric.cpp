@@ -15,10 +15,8 @@ Numeric numeric_from_minor(Minor value, int scale) {
     return int64_div_fast_to_numeric(value, scale);
 }
 
-Wide numeric_difference(Numeric minuend, Numeric subtrahend) {
-    const Datum difference =
-        DirectFunctionCall2(numeric_sub, NumericGetDatum(minuend), NumericGetDatum(subtrahend));
-    const char *digits = DatumGetCString(DirectFunctionCall1(numeric_out, difference));
+Wide wide_from_numeric(Numeric value) {
+    const char *digits = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value)));
     const bool negative = *digits == '-';
     Wide magnitude = 0;
     for (digits += negative; *digits >= '0' && *digits <= '9'; ++digits)

@@ -11,8 +11,8 @@ namespace ledger {
 Numeric numeric_from_wide(Wide value);
 Numeric numeric_from_minor(Minor value, int scale);
 
-// minuend - subtrahend, both integers of at most 37 digits.
-Wide numeric_difference(Numeric minuend, Numeric subtrahend);
+// An integer of at most 37 digits.
+Wide wide_from_numeric(Numeric value);
 
 Numeric numeric_sum(Numeric left, Numeric right);
 

@@ -14,6 +14,11 @@ inline void key_bigint(ScanKeyData &key, AttrNumber column, StrategyNumber strat
     ScanKeyInit(&key, column, strategy, function, Int64GetDatum(value));
 }
 
+// A condition "column <= value" on an index column of type timestamptz.
+inline void key_until(ScanKeyData &key, AttrNumber column, TimestampTz value) {
+    ScanKeyInit(&key, column, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(value));
+}
+
 // A condition "column = value" on an index column of type smallint.
 inline void key_smallint(ScanKeyData &key, AttrNumber column, std::int16_t value) {
     ScanKeyInit(&key, column, BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(value));
@@ -70,6 +75,21 @@ template <typename Row>
 const Row *row_of(HeapTuple tuple) {
     static_assert(std::is_trivially_copyable_v<Row>);
     return reinterpret_cast<const Row *>(GETSTRUCT(tuple));
+}
+
+// Locks the row at tid, whose newest version is returned as a copy in the current
+// memory context, against other changes until the transaction ends. Null if it has
+// been deleted; or, without wait, if another transaction has it.
+inline HeapTuple lock_row(Relation table, ItemPointerData tid, bool wait) {
+    TupleTableSlot *slot = table_slot_create(table, nullptr);
+    TM_FailureData failure;
+    const TM_Result result = table_tuple_lock(
+        table, &tid, GetActiveSnapshot(), slot, GetCurrentCommandId(false), LockTupleNoKeyExclusive,
+        wait ? LockWaitBlock : LockWaitSkip, TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+    HeapTuple locked = result == TM_Ok ? ExecCopySlotHeapTuple(slot) : nullptr;
+    if (locked) locked->t_self = slot->tts_tid;
+    ExecDropSingleTupleTableSlot(slot);
+    return locked;
 }
 
 // Runs work with a fresh snapshot active: what has committed by now and this

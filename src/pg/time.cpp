@@ -43,4 +43,9 @@ TimestampTz time_after(TimestampTz now, Interval *span, const char *what) {
     return then;
 }
 
+TimestampTz deadline_argument(FunctionCallInfo fcinfo, int number, const char *what) {
+    if (PG_ARGISNULL(number)) return DT_NOEND;
+    return time_after(GetCurrentTimestamp(), PG_GETARG_INTERVAL_P(number), what);
+}
+
 }  // namespace ledger

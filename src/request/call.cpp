@@ -89,7 +89,7 @@ void remember_until(const Call &call, Jsonb *answer, TransferId transfer, Timest
     request.response = answer;
     append_request(request);
     unlock_name(call.name);
-    purge_when_due();
+    purge_when_due(expires_at);
 }
 
 void leave_open(const Call &call) {
@@ -110,6 +110,12 @@ Datum conclude(FunctionCallInfo fcinfo, const Call &call, Order &order, bool tak
     if (call.name.key) remember(call, taken ? json_bigint(result) : json_null(), order.id);
     if (!taken) PG_RETURN_NULL();
     PG_RETURN_INT64(result);
+}
+
+Datum conclude(const Call &call, TransferId made) {
+    const auto id = static_cast<std::int64_t>(made);
+    if (call.name.key) remember(call, json_bigint(id), made);
+    PG_RETURN_INT64(id);
 }
 
 Datum result_of(FunctionCallInfo fcinfo, const Jsonb *answer) {

@@ -57,6 +57,9 @@ Refusal request_mismatch(const Call &call, const char *differences);
 // appends the order if it was taken, remembers, and returns result, or else NULL.
 Datum conclude(FunctionCallInfo fcinfo, const Call &call, Order &order, bool taken, std::int64_t result);
 
+// Ends the call of a function that returns the transfer it made.
+Datum conclude(const Call &call, TransferId made);
+
 // The result of such a function from its answer.
 Datum result_of(FunctionCallInfo fcinfo, const Jsonb *answer);
 

@@ -2,8 +2,9 @@
 #include "request/purge.hpp"
 
 #include "engine/settings.hpp"
-#include "pg/error.hpp"
+#include "engine/order.hpp"
 #include "request/registry.hpp"
+#include "tcc/advance.hpp"
 #include "worker/worker.hpp"
 
 namespace ledger {
@@ -12,31 +13,30 @@ namespace {
 
 constexpr std::int64_t kPurgedAtOnce = 1000;
 
-bool is_due(Database &database, TimestampTz now) {
-    return now >= static_cast<TimestampTz>(pg_atomic_read_u64(&database.purge_due_at));
+// Requests first, ended TCC transactions with what is left of max.
+std::int64_t purge(std::int64_t max) {
+    const std::int64_t requests = purge_expired(max);
+    return requests + (requests < max ? purge_ended_tcc(max - requests) : 0);
 }
 
 }  // namespace
 
-void purge_when_due() {
+void purge_when_due(TimestampTz expires_at) {
     Database &database = current_database();
-    if (is_due(database, GetCurrentTimestamp())) start_worker(database);
+    call_worker_at(database, Max(expires_at, read_time(database.purge_due_at)));
 }
 
-bool purge_if_due(Database &database) {
+void purge_if_due(Database &database) {
     const TimestampTz now = GetCurrentTimestamp();
-    if (!is_due(database, now)) return false;
-    pg_atomic_write_u64(&database.purge_due_at, next_purge(now));
+    if (now < read_time(database.purge_due_at)) return;
+    write_time(database.purge_due_at, now + settings.purge_interval_s * USECS_PER_SEC);
     std::int64_t purged;
-    bool any = false;
     do {
         CHECK_FOR_INTERRUPTS();
         StartTransactionCommand();
-        purged = OidIsValid(get_extension_oid("ledger", true)) ? purge_expired(kPurgedAtOnce) : 0;
+        purged = OidIsValid(get_extension_oid("ledger", true)) ? purge(kPurgedAtOnce) : 0;
         CommitTransactionCommand();
-        any = any || purged > 0;
     } while (purged == kPurgedAtOnce);
-    return any;
 }
 
 }  // namespace ledger
@@ -45,10 +45,5 @@ using namespace ledger;
 
 LEDGER_FUNCTION(ledger_purge_requests) {
     begin_writing("ledger.purge_requests()");
-    if (PG_ARGISNULL(0)) raise_refusal(null_argument("max"));
-    const std::int32_t max = PG_GETARG_INT32(0);
-    if (max < 1)
-        raise(Status::invalid_parameter_value, psprintf("max is %d", max), nullptr,
-              "Give the number of requests to purge at most, 1 or more.");
-    PG_RETURN_INT32(static_cast<std::int32_t>(purge_expired(max)));
+    PG_RETURN_INT32(static_cast<std::int32_t>(purge(max_argument(fcinfo, 0))));
 }

@@ -1,16 +1,17 @@
-// Forgetting requests whose time is up: by the worker, and by ledger.purge_requests().
+// Forgetting what has expired, requests and ended TCC transactions: by the worker,
+// and by ledger.purge_requests().
 #pragma once
 
 #include "engine/database.hpp"
 
 namespace ledger {
 
-// Asks for the worker if the last purge in this database is ledger.purge_interval
-// ago. To be called whenever a request is registered.
-void purge_when_due();
+// Has the worker come when something registered now expires, but not more often
+// than every ledger.purge_interval.
+void purge_when_due(TimestampTz expires_at);
 
-// The worker's share: when it is time, purges what has expired, in transactions of
-// a thousand each. Returns whether there was anything.
-bool purge_if_due(Database &database);
+// The worker's share, in transactions of a thousand each, if the last is
+// ledger.purge_interval ago.
+void purge_if_due(Database &database);
 
 }  // namespace ledger

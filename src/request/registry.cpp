@@ -1,10 +1,10 @@
 #include "request/registry.hpp"
 
+#include "pg/lock.hpp"
 #include "pg/table.hpp"
 
 extern "C" {
 #include "catalog/pg_collation.h"
-#include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 }
 
@@ -26,11 +26,7 @@ struct {
 } last_written;
 
 std::uint64_t hash_of(const RequestName &name) {
-    const auto hash_part = [](const text *part, std::uint64_t seed) {
-        return hash_bytes_extended(reinterpret_cast<const unsigned char *>(VARDATA_ANY(part)),
-                                   static_cast<int>(VARSIZE_ANY_EXHDR(part)), seed);
-    };
-    return hash_part(name.key, hash_part(name.scope, static_cast<std::uint64_t>(name.kind)));
+    return hash_text(name.key, hash_text(name.scope, static_cast<std::uint64_t>(name.kind)));
 }
 
 bool is_named(HeapTuple tuple, Relation table, const RequestName &name) {
@@ -41,15 +37,6 @@ bool is_named(HeapTuple tuple, Relation table, const RequestName &name) {
     };
     return row_of<RequestRow>(tuple)->kind == name.kind && equals(RequestColumn::key, name.key) &&
            equals(RequestColumn::scope, name.scope);
-}
-
-// One lock for each of 2^48 hashes of a name.
-LOCKTAG lock_tag(const RequestName &name) {
-    const std::uint64_t hash = hash_of(name);
-    LOCKTAG tag;
-    SET_LOCKTAG_OBJECT(tag, MyDatabaseId, storage().request, static_cast<std::uint32_t>(hash >> 32),
-                       static_cast<std::uint16_t>(hash));
-    return tag;
 }
 
 template <typename Type>
@@ -143,18 +130,15 @@ text *name_argument(FunctionCallInfo fcinfo, int number, const char *what) {
 }
 
 void lock_name(const RequestName &name) {
-    const LOCKTAG tag = lock_tag(name);
-    LockAcquire(&tag, ExclusiveLock, false, false);
+    lock_hash(storage().request, hash_of(name));
 }
 
 bool try_lock_name(const RequestName &name) {
-    const LOCKTAG tag = lock_tag(name);
-    return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+    return try_lock_hash(storage().request, hash_of(name));
 }
 
 void unlock_name(const RequestName &name) {
-    const LOCKTAG tag = lock_tag(name);
-    LockRelease(&tag, ExclusiveLock, false);
+    unlock_hash(storage().request, hash_of(name));
 }
 
 Request find_request(const RequestName &name) {
@@ -225,8 +209,7 @@ std::int64_t purge_expired(std::int64_t max) {
         return with_table(storage().request, RowExclusiveLock, [&](Relation table) {
             const TimestampTz now = GetCurrentTimestamp();
             ScanKeyData key;
-            ScanKeyInit(&key, RequestColumn::expires_at, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE,
-                        TimestampTzGetDatum(now));
+            key_until(key, RequestColumn::expires_at, now);
             std::int64_t purged = 0;
             scan_index(table, storage().request_by_expiry, snapshot, &key, 1, [&](HeapTuple tuple) {
                 const RequestRow &row = *row_of<RequestRow>(tuple);

@@ -197,7 +197,7 @@ LEDGER_FUNCTION(ledger_issue_request_token) {
     request.row.kind = RequestKind::request;
     request.row.state = RequestState::issued;
     write_request(request);
-    purge_when_due();
+    purge_when_due(request.row.expires_at);
     PG_RETURN_TEXT_P(request.name.key);
 }
 
@@ -208,7 +208,7 @@ LEDGER_FUNCTION(ledger_begin_request) {
     lock_name(begin.name);
     const Begun begun = begin_request(begin, now);
     unlock_name(begin.name);
-    purge_when_due();
+    purge_when_due(begin.expires_at);
 
     Datum values[] = {CStringGetTextDatum(begun.state), PointerGetDatum(begun.response),
                       Int32GetDatum(begun.attempt)};

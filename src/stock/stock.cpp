@@ -1,5 +1,10 @@
 // SQL: stock (sql/stock.sql). A SKU is an account; deducting is a transfer from
-// it to <sku>:sold, restoring the way back, adding a transfer from stock:supply.
+// it to <sku>:sold, reserving a hold there, restoring the way back, adding a
+// transfer from stock:supply.
+#include "stock/stock.hpp"
+
+#include "engine/hold.hpp"
+#include "pg/time.hpp"
 #include "request/call.hpp"
 
 namespace ledger {
@@ -25,21 +30,18 @@ Account sold_account(Code sku, int ordinal = 0) {
     return stock_account({code, sku.size() + kSoldSuffix.size()}, sku, ordinal);
 }
 
-Order stock_order(const Account &source, const Account &destination, std::int64_t quantity, int ordinal = 0) {
+Order stock_order(Kind kind, const Account &source, const Account &destination, std::int64_t quantity,
+                  int ordinal = 0) {
     if (quantity <= 0) raise_refusal(bad_quantity(quantity), ordinal);
     Order order = {};
     order.source = source;
     order.destination = destination;
     order.amount = quantity;
-    order.kind = Kind::posted;
+    order.kind = kind;
     return order;
 }
 
-Order deduction(Code sku, std::int64_t quantity, int ordinal = 0) {
-    return stock_order(stock_account(sku, sku, ordinal), sold_account(sku, ordinal), quantity, ordinal);
-}
-
-std::int64_t remaining(const Account &sku) {
+std::int64_t left_of(const Account &sku) {
     return static_cast<std::int64_t>(spendable(sku));
 }
 
@@ -57,12 +59,12 @@ Datum deduct(FunctionCallInfo fcinfo, const char *function, bool may_be_short) {
     const Call call = call_from(fcinfo, function);
     if (const Recalled made = recall(call); made.answer) return result_of(fcinfo, made.answer);
     const Code sku = code_of(text_argument(fcinfo, 0, "sku"));
-    Order order = deduction(sku, bigint_argument(fcinfo, 1, "quantity"));
+    Order order = deduction(Kind::posted, sku, bigint_argument(fcinfo, 1, "quantity"));
     order.metadata = metadata_argument(fcinfo, 3);
     Refusal refusal;
     const bool taken = take(database, order, sku, sku, refusal);
     if (!taken && !(may_be_short && is_short_of(refusal, order.source))) raise_refusal(refusal);
-    return conclude(fcinfo, call, order, taken, taken ? remaining(order.source) : 0);
+    return conclude(fcinfo, call, order, taken, taken ? left_of(order.source) : 0);
 }
 
 // A movement into stock from the account that from(sku) finds; what is available after.
@@ -73,7 +75,7 @@ Datum bring(FunctionCallInfo fcinfo, const char *function, From from) {
     if (const Recalled made = recall(call); made.answer) return result_of(fcinfo, made.answer);
     const Code sku = code_of(text_argument(fcinfo, 0, "sku"));
     const std::int64_t quantity = bigint_argument(fcinfo, 1, "quantity");
-    Order order = stock_order(from(sku), stock_account(sku, sku), quantity);
+    Order order = stock_order(Kind::posted, from(sku), stock_account(sku, sku), quantity);
     Refusal refusal;
     if (!take(database, order, sku, sku, refusal)) {
         if (refusal.status == Status::insufficient_balance) {
@@ -85,10 +87,10 @@ Datum bring(FunctionCallInfo fcinfo, const char *function, From from) {
         }
         raise_refusal(refusal);
     }
-    return conclude(fcinfo, call, order, true, remaining(order.destination));
+    return conclude(fcinfo, call, order, true, left_of(order.destination));
 }
 
-// A cart, as ledger.deduct_stocks() gets it.
+// A cart: (skus, quantities, ...).
 struct Cart {
     Elements skus, quantities;
 };
@@ -104,16 +106,14 @@ Cart cart_of(FunctionCallInfo fcinfo) {
     return cart;
 }
 
-Call call_of(FunctionCallInfo fcinfo, const char *function, const Cart &cart) {
-    return call_under(key_argument(fcinfo, 2), function, [&](JsonObject &arguments) {
-        put_texts(arguments, "skus", cart.skus.values, cart.skus.nulls, cart.skus.count);
-        put_bigints(arguments, "quantities", cart.quantities.values, cart.quantities.nulls,
-                    cart.quantities.count);
-    });
+void put_cart(JsonObject &arguments, const Cart &cart) {
+    put_texts(arguments, "skus", cart.skus.values, cart.skus.nulls, cart.skus.count);
+    put_bigints(arguments, "quantities", cart.quantities.values, cart.quantities.nulls,
+                cart.quantities.count);
 }
 
 // Takes every line, or raises for the first that cannot be had.
-Order *take_cart(Database &database, const Cart &cart) {
+Order *take_cart(Database &database, const Cart &cart, Kind kind) {
     const int count = cart.skus.count;
     auto *orders = static_cast<Order *>(palloc(Max(count, 1) * sizeof(Order)));
     for (int i = 0; i < count; ++i) {
@@ -121,7 +121,7 @@ Order *take_cart(Database &database, const Cart &cart) {
         if (cart.skus.nulls[i] || cart.quantities.nulls[i])
             raise_refusal(null_argument(cart.skus.nulls[i] ? "sku" : "quantity"), i + 1);
         const Code sku = code_of(DatumGetTextPP(cart.skus.values[i]));
-        orders[i] = deduction(sku, DatumGetInt64(cart.quantities.values[i]), i + 1);
+        orders[i] = deduction(kind, sku, DatumGetInt64(cart.quantities.values[i]), i + 1);
         Refusal refusal;
         if (!take(database, orders[i], sku, sku, refusal)) raise_refusal(refusal, i + 1);
     }
@@ -131,14 +131,31 @@ Order *take_cart(Database &database, const Cart &cart) {
 // What is left of each line, as the answer.
 Jsonb *sell_cart(Database &database, const Cart &cart) {
     const int count = cart.skus.count;
-    Order *orders = take_cart(database, cart);
+    Order *orders = take_cart(database, cart, Kind::posted);
     append(orders, count);
     auto *left = static_cast<Datum *>(palloc(Max(count, 1) * sizeof(Datum)));
-    for (int i = 0; i < count; ++i) left[i] = Int64GetDatum(remaining(orders[i].source));
+    for (int i = 0; i < count; ++i) left[i] = Int64GetDatum(left_of(orders[i].source));
     return json_bigints(left, count);
 }
 
+// Each line's hold and what is left of it, in turn, as the answer.
+Jsonb *reserve_cart(Database &database, const Cart &cart, TimestampTz due_at) {
+    const int count = cart.skus.count;
+    Order *orders = take_cart(database, cart, Kind::pending);
+    auto *answer = static_cast<Datum *>(palloc(Max(count, 1) * 2 * sizeof(Datum)));
+    for (int i = 0; i < count; ++i) append_hold(orders[i], due_at);
+    for (int i = 0; i < count; ++i) {
+        answer[2 * i] = Int64GetDatum(static_cast<std::int64_t>(orders[i].id));
+        answer[2 * i + 1] = Int64GetDatum(left_of(orders[i].source));
+    }
+    return json_bigints(answer, 2 * count);
+}
+
 }  // namespace
+
+Order deduction(Kind kind, Code sku, std::int64_t quantity, int ordinal) {
+    return stock_order(kind, stock_account(sku, sku, ordinal), sold_account(sku, ordinal), quantity, ordinal);
+}
 
 }  // namespace ledger
 
@@ -164,7 +181,8 @@ LEDGER_FUNCTION(ledger_deduct_stocks) {
     const char *function = "ledger.deduct_stocks()";
     Database &database = begin_posting(function);
     const Cart cart = cart_of(fcinfo);
-    const Call call = call_of(fcinfo, function, cart);
+    const Call call = call_under(key_argument(fcinfo, 2), function,
+                                 [&](JsonObject &arguments) { put_cart(arguments, cart); });
     Jsonb *answer = recall(call).answer;
     if (!answer) {
         answer = sell_cart(database, cart);
@@ -175,6 +193,50 @@ LEDGER_FUNCTION(ledger_deduct_stocks) {
     for (int i = 0; i < cart.skus.count; ++i) {
         Datum values[] = {cart.skus.values[i], Int64GetDatum(bigint_in(answer, i))};
         bool nulls[] = {false, false};
+        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+    }
+    return Datum{0};
+}
+
+// (sku, quantity, ttl, key)
+LEDGER_FUNCTION(ledger_reserve_stock) {
+    const char *function = "ledger.reserve_stock()";
+    Database &database = begin_posting(function);
+    const Call call = call_under(key_argument(fcinfo, 3), function, [&](JsonObject &arguments) {
+        put_text(arguments, "sku", fcinfo->args[0]);
+        put_bigint(arguments, "quantity", fcinfo->args[1]);
+        put_interval(arguments, "ttl", fcinfo->args[2]);
+    });
+    if (const Recalled made = recall(call); made.answer) return result_of(fcinfo, made.answer);
+    const Code sku = code_of(text_argument(fcinfo, 0, "sku"));
+    const TimestampTz due_at = deadline_argument(fcinfo, 2, "ttl");
+    Order order = deduction(Kind::pending, sku, bigint_argument(fcinfo, 1, "quantity"));
+    Refusal refusal;
+    if (!take(database, order, sku, sku, refusal)) raise_refusal(refusal);
+    append_hold(order, due_at);
+    return conclude(call, order.id);
+}
+
+// (skus, quantities, ttl, key)
+LEDGER_FUNCTION(ledger_reserve_stocks) {
+    const char *function = "ledger.reserve_stocks()";
+    Database &database = begin_posting(function);
+    const Cart cart = cart_of(fcinfo);
+    const Call call = call_under(key_argument(fcinfo, 3), function, [&](JsonObject &arguments) {
+        put_cart(arguments, cart);
+        put_interval(arguments, "ttl", fcinfo->args[2]);
+    });
+    Jsonb *answer = recall(call).answer;
+    if (!answer) {
+        answer = reserve_cart(database, cart, deadline_argument(fcinfo, 2, "ttl"));
+        remember(call, answer);
+    }
+    InitMaterializedSRF(fcinfo, 0);
+    auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+    for (int i = 0; i < cart.skus.count; ++i) {
+        Datum values[] = {cart.skus.values[i], Int64GetDatum(bigint_in(answer, 2 * i)),
+                          Int64GetDatum(bigint_in(answer, 2 * i + 1))};
+        bool nulls[] = {false, false, false};
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     }
     return Datum{0};

@@ -78,7 +78,7 @@ LEDGER_FUNCTION(ledger_transfer_up_to) {
     Refusal refusal;
     bool taken = false;
     // Others may take between the look and the grab: then there is less, look again.
-    while (!taken && (order.amount = amount_up_to(order, maximum)) > 0) {
+    while (!taken && (order.amount = amount_up_to(database, order, maximum)) > 0) {
         CHECK_FOR_INTERRUPTS();
         taken = take(database, order, source, destination, refusal);
         const bool less_now = refusal.status == Status::insufficient_balance ||

@@ -1,11 +1,14 @@
 #include "worker/worker.hpp"
 
 #include "engine/fold.hpp"
+#include "engine/hold.hpp"
 #include "engine/settings.hpp"
 #include "engine/shared.hpp"
 #include "engine/storage.hpp"
 #include "pg/postgres.hpp"
+#include "pg/table.hpp"
 #include "request/purge.hpp"
+#include "tcc/advance.hpp"
 
 extern "C" {
 #include "postmaster/postmaster.h"
@@ -18,28 +21,25 @@ namespace ledger {
 
 namespace {
 
-// Passes without work after which the worker goes; short enough for DROP
-// DATABASE, which waits five seconds for other sessions.
-constexpr std::int64_t kIdleMsMax = 2500;
+// A worker with nothing to do for this long goes; short enough for DROP DATABASE,
+// which waits five seconds for other sessions.
+constexpr int kLingerMs = 2000;
 
-// A worker that was asked for this long ago and is not there has failed to start.
-constexpr int kStartMsMax = 10000;
+// What is due but in others' hands (locked, or not committed) is looked at again
+// after this time, and what failed likewise.
+constexpr int kRetryMs = 5000;
 
-// Accounts folded in one pass; what is left waits for the next.
+// Accounts folded in one pass, holds expired in one transaction; what is left
+// waits for the next.
 constexpr int kAccountsAtOnce = 1000;
+constexpr int kHoldsAtOnce = 1000;
 
 bool at_threshold(const Slot &slot) {
     return slot.tail >= settings.fold_threshold && slot.tail % settings.fold_threshold == 0;
 }
 
-// One of the backends that find a long tail wins the right to ask.
-bool may_ask(Database &database) {
-    if (pg_atomic_read_u32(&database.worker_pid) != 0) return false;
-    std::uint64_t asked = pg_atomic_read_u64(&database.worker_started_at);
-    const TimestampTz now = GetCurrentTimestamp();
-    if (!TimestampDifferenceExceeds(static_cast<TimestampTz>(asked), now, kStartMsMax)) return false;
-    return pg_atomic_compare_exchange_u64(&database.worker_started_at, &asked,
-                                          static_cast<std::uint64_t>(now));
+TimestampTz after_ms(TimestampTz time, int milliseconds) {
+    return time + milliseconds * INT64CONST(1000);
 }
 
 struct LongTails {
@@ -69,6 +69,21 @@ void commit() {
     CommitTransactionCommand();
 }
 
+// The earliest time in an index of deadlines.
+TimestampTz earliest(Oid table_id, Oid index, AttrNumber column) {
+    return with_table(table_id, AccessShareLock, [&](Relation table) {
+        SnapshotData dirty;
+        InitDirtySnapshot(dirty);
+        TimestampTz time = DT_NOEND;
+        scan_index(table, index, &dirty, nullptr, 0, [&](HeapTuple tuple) {
+            bool is_null;
+            time = DatumGetTimestampTz(heap_getattr(tuple, column, RelationGetDescr(table), &is_null));
+            return false;
+        });
+        return time;
+    });
+}
+
 // The entry of this worker's database; null if the extension has gone.
 Database *present_database() {
     return OidIsValid(get_extension_oid("ledger", true)) ? known_database() : nullptr;
@@ -80,8 +95,8 @@ Database *ready_database() {
     return database && pg_atomic_read_u32(&database->ready) ? &writable_database() : nullptr;
 }
 
-// One pass; returns whether anything was folded. Each account in a transaction
-// of its own, so that nobody waits for the whole pass.
+// One pass. Each account in a transaction of its own, so that nobody waits for
+// the whole pass. True if there may be more.
 bool fold_long_tails() {
     static LongTails found;
     begin();
@@ -89,30 +104,64 @@ bool fold_long_tails() {
     if (Database *database = ready_database())
         find_long_tails(*database, txid_of(oldest_running_xid()), found);
     commit();
-    std::int64_t folded = 0;
     for (int i = 0; i < found.count; ++i) {
         CHECK_FOR_INTERRUPTS();
         begin();
-        folded += fold_account(found.accounts[i]);
+        fold_account(found.accounts[i]);
         commit();
     }
-    return folded > 0;
+    return found.count == kAccountsAtOnce;
 }
 
-// Makes this process the worker of its database; null if there is one already.
-Database *register_self() {
+void expire_holds() {
+    std::int64_t expired;
+    do {
+        CHECK_FOR_INTERRUPTS();
+        begin();
+        Database *database = ready_database();
+        expired = database ? expire_overdue(*database, kHoldsAtOnce) : 0;
+        commit();
+    } while (expired == kHoldsAtOnce);
+}
+
+// When the next thing is due, whoever's uncommitted row says so: a row inserted
+// later calls for itself (call_worker_at).
+TimestampTz next_deadline(Database &database) {
     begin();
-    Database *database = present_database();
+    TimestampTz next = DT_NOEND;
+    if (present_database()) {
+        const Storage &s = storage();
+        const TimestampTz purge = read_time(database.purge_due_at);
+        next = Min(earliest(s.hold, s.hold_by_due, HoldColumn::due_at),
+                   earliest(s.tcc, s.tcc_by_due, TccColumn::due_at));
+        next = Min(next, Max(earliest(s.request, s.request_by_expiry, RequestColumn::expires_at), purge));
+    }
+    commit();
+    return next;
+}
+
+// Makes this process the worker of its database; null if there is one already, or
+// no ledger.
+Database *register_self() {
+    forget_calls(MyDatabaseId);
+    begin();
+    const bool is_installed = OidIsValid(get_extension_oid("ledger", true));
+    Database *database = is_installed ? &current_database() : nullptr;
     commit();
     std::uint32_t none = 0;
     const auto pid = static_cast<std::uint32_t>(MyProcPid);
     return database && pg_atomic_compare_exchange_u32(&database->worker_pid, &none, pid) ? database : nullptr;
 }
 
-void unregister_self(int, Datum database) {
+// A worker that fails is started again.
+void unregister_self(int code, Datum database) {
     auto *entry = reinterpret_cast<Database *>(DatumGetPointer(database));
-    pg_atomic_write_u64(&entry->worker_started_at, 0);
+    if (code == 0)
+        write_time(entry->worker_asked_at, 0);
+    else
+        call_worker_at(*entry, DT_NOBEGIN);
     pg_atomic_write_u32(&entry->worker_pid, 0);
+    wake_launcher();
 }
 
 void rest() {
@@ -127,41 +176,52 @@ void rest() {
     }
 }
 
+void pass(Database &database) {
+    // Before anything is looked at: what calls from now on is not lost.
+    write_time(database.worker_due_at, DT_NOEND);
+    pgstat_report_activity(STATE_RUNNING, "folding long tails");
+    const bool more = fold_long_tails();
+    pgstat_report_activity(STATE_RUNNING, "expiring holds");
+    expire_holds();
+    pgstat_report_activity(STATE_RUNNING, "advancing TCC transactions");
+    advance_tcc();
+    pgstat_report_activity(STATE_RUNNING, "purging what has expired");
+    purge_if_due(database);
+    const TimestampTz now = GetCurrentTimestamp();
+    const TimestampTz next = next_deadline(database);
+    call_worker_at(database, more ? now : next <= now ? after_ms(now, kRetryMs) : next);
+}
+
 void work(Database &database) {
-    TimestampTz last_work = GetCurrentTimestamp();
-    while (!TimestampDifferenceExceeds(last_work, GetCurrentTimestamp(), kIdleMsMax)) {
-        pgstat_report_activity(STATE_RUNNING, "folding long tails");
-        bool worked = fold_long_tails();
-        pgstat_report_activity(STATE_RUNNING, "purging expired requests");
-        worked = purge_if_due(database) || worked;
-        if (worked) last_work = GetCurrentTimestamp();
+    TimestampTz last_pass = GetCurrentTimestamp();
+    pass(database);
+    for (;;) {
         rest();
+        const TimestampTz now = GetCurrentTimestamp();
+        const TimestampTz due = read_time(database.worker_due_at);
+        if (due <= now) {
+            pass(database);
+            last_pass = now;
+        } else if (due > after_ms(now, kLingerMs) && now > after_ms(last_pass, kLingerMs)) {
+            return;
+        }
     }
 }
 
 }  // namespace
 
-void start_worker(Database &database) {
-    if (IsBinaryUpgrade || !may_ask(database)) return;
-    BackgroundWorker worker = {};
-    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-    worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-    worker.bgw_restart_time = BGW_NEVER_RESTART;  // the next long tail asks again
-    worker.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);
-    strlcpy(worker.bgw_library_name, "ledger", BGW_MAXLEN);
-    strlcpy(worker.bgw_function_name, "ledger_worker_main", BGW_MAXLEN);
-    strlcpy(worker.bgw_type, "ledger worker", BGW_MAXLEN);
-    snprintf(worker.bgw_name, BGW_MAXLEN, "ledger worker for database %u", MyDatabaseId);
-    if (!RegisterDynamicBackgroundWorker(&worker, nullptr))
-        ereport(LOG, errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-                errmsg("no background worker slot is free for the ledger"),
-                errhint("Raise max_worker_processes, or call ledger.fold() and ledger.purge_requests() "
-                        "from time to time."));
+void call_worker_at(Database &database, TimestampTz when) {
+    std::uint64_t due = pg_atomic_read_u64(&database.worker_due_at);
+    while (when < static_cast<TimestampTz>(due))
+        if (pg_atomic_compare_exchange_u64(&database.worker_due_at, &due, static_cast<std::uint64_t>(when))) {
+            if (pg_atomic_read_u32(&database.worker_pid) == 0) wake_launcher();
+            return;
+        }
 }
 
 void fold_when_long(Database &database, const Slot &source, const Slot &destination) {
     // Read without the slots' mutex: missing a crossing costs one more threshold.
-    if (at_threshold(source) || at_threshold(destination)) start_worker(database);
+    if (at_threshold(source) || at_threshold(destination)) call_worker_at(database, DT_NOBEGIN);
 }
 
 }  // namespace ledger
@@ -176,6 +236,7 @@ void ledger_worker_main(Datum database_oid) {
     SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_OVERRIDE);
     Database *database = register_self();
     if (!database) return;
+    SetConfigOption("application_name", MyBgworkerEntry->bgw_name, PGC_USERSET, PGC_S_OVERRIDE);
     before_shmem_exit(unregister_self, PointerGetDatum(database));
     work(*database);
 }

@@ -1,7 +1,8 @@
-// The worker: one background worker a database, which folds long tails and purges
-// expired requests. Started when there may be something to do and gone again when
-// there is nothing, so that an idle database has none and DROP DATABASE is not in
-// its way.
+// Background work: folding long tails, expiring holds, timing out TCC transactions,
+// purging what has expired. A worker is there while a database has something due
+// and gone again when it has not, so that an idle database has none and DROP
+// DATABASE is not in its way; the launcher (launcher.cpp), one a server, sleeps
+// until the next deadline of any database and starts its worker then.
 #pragma once
 
 #include "engine/database.hpp"
@@ -9,11 +10,19 @@
 
 namespace ledger {
 
-// Starts the worker if the tail of one of the slots just reached a multiple of
-// the threshold and none is running.
+// Has the database's worker running from when on (DT_NOBEGIN: at once, DT_NOEND:
+// never), or soon after. To be called after the row that has this deadline was
+// inserted. Does not wait, and costs one comparison if it is due by then anyway.
+void call_worker_at(Database &database, TimestampTz when);
+
+// Calls the worker if the tail of one of the slots just reached a multiple of
+// the threshold.
 void fold_when_long(Database &database, const Slot &source, const Slot &destination);
 
-// Starts the worker if none is running.
-void start_worker(Database &database);
+// The launcher.
+Size launcher_shmem_size();
+void launcher_shmem_init();
+void register_launcher();
+void wake_launcher();
 
 }  // namespace ledger

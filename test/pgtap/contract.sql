@@ -26,6 +26,22 @@ INSERT INTO contract VALUES
     ('deduct_stock', '{text,bigint,text,jsonb}', 'bigint', 'volatile', false),
     ('try_deduct_stock', '{text,bigint,text,jsonb}', 'bigint', 'volatile', false),
     ('deduct_stocks', '{text[],bigint[],text}', 'setof record', 'volatile', false),
+    ('hold', '{text,text,numeric,interval,text,jsonb}', 'bigint', 'volatile', false),
+    ('post_hold', '{bigint,numeric,text,boolean}', 'bigint', 'volatile', false),
+    ('void_hold', '{bigint,text}', 'bigint', 'volatile', false),
+    ('expire_holds', '{integer}', 'integer', 'volatile', false),
+    ('reserve_stock', '{text,bigint,interval,text}', 'bigint', 'volatile', false),
+    ('reserve_stocks', '{text[],bigint[],interval,text}', 'setof record', 'volatile', false),
+    ('confirm_reservation', '{bigint,text}', 'bigint', 'volatile', false),
+    ('release_reservation', '{bigint,text}', 'bigint', 'volatile', false),
+    ('tcc_begin', '{text,interval,jsonb}', 'text', 'volatile', false),
+    ('tcc_freeze', '{text,text,text,text,numeric}', 'text', 'volatile', false),
+    ('tcc_freeze_stock', '{text,text,text,bigint}', 'text', 'volatile', false),
+    ('tcc_confirm', '{text}', 'text', 'volatile', false),
+    ('tcc_cancel', '{text}', 'text', 'volatile', false),
+    ('tcc_confirm_branch', '{text,text}', 'text', 'volatile', false),
+    ('tcc_cancel_branch', '{text,text}', 'text', 'volatile', false),
+    ('tcc_expire', '{integer}', 'integer', 'volatile', false),
     ('issue_request_token', '{text,interval}', 'text', 'volatile', false),
     ('begin_request', '{text,jsonb,text,interval,interval,boolean}', 'record', 'volatile', false),
     ('complete_request', '{text,jsonb,text,integer}', 'void', 'volatile', false),
@@ -51,14 +67,17 @@ SELECT CASE WHEN definer THEN is_definer('ledger', name::name, arguments::name[]
 -- A NULL is refused, not skipped: none that changes something is STRICT.
 SELECT isnt_strict('ledger', name::name, arguments::name[]) FROM contract WHERE name <> 'sign_request';
 
-SELECT views_are('ledger', '{accounts,transfers,entries,stock,requests,stat}'::name[]);
+SELECT views_are('ledger', '{accounts,transfers,entries,stock,holds,tcc_transactions,tcc_branches,requests,stat}'::name[]);
 SELECT tables_are('ledger', '{}'::name[]);
 SELECT columns_are('ledger', 'accounts', '{account,asset,posted,held,incoming,available,floor,ceiling,state,opened_at,metadata}'::name[]);
 SELECT columns_are('ledger', 'transfers', '{id,kind,source,destination,asset,amount,ref,txid,created_at,metadata}'::name[]);
 SELECT columns_are('ledger', 'entries', '{transfer_id,account,asset,amount,counterparty,kind,created_at}'::name[]);
 SELECT columns_are('ledger', 'stock', '{sku,on_hand,reserved,available,sold}'::name[]);
 SELECT columns_are('ledger', 'requests', '{kind,scope,key,state,retryable,attempt,leased_until,fingerprint,arguments,response,transfer_id,begun_at,expires_at}'::name[]);
-SELECT columns_are('ledger', 'stat', '{transfers,refusals,slot_loads,evictions,folds,longest_tail,lanes_in_use,slots_in_use,slots_total,prepared_effects,worker_pid}'::name[]);
+SELECT columns_are('ledger', 'stat', '{transfers,refusals,slot_loads,evictions,folds,longest_tail,lanes_in_use,slots_in_use,slots_total,prepared_effects,worker_pid,worker_due_at}'::name[]);
+SELECT columns_are('ledger', 'holds', '{id,source,destination,asset,amount,posted,remaining,state,expires_at,xid,created_at,metadata}'::name[]);
+SELECT columns_are('ledger', 'tcc_transactions', '{xid,state,age,branches,frozen,next_at,attempts,last_error,begun_at,ended_at,metadata}'::name[]);
+SELECT columns_are('ledger', 'tcc_branches', '{xid,branch,state,source,destination,asset,amount,hold,tried_at}'::name[]);
 
 SELECT is(array_to_string(proargnames, ' '), expected, oid::regprocedure::text || ' names its arguments and results')
 FROM pg_proc JOIN (VALUES
@@ -69,6 +88,11 @@ FROM pg_proc JOIN (VALUES
     ('ledger.statement(text,timestamptz,timestamptz)', 'account from_time to_time transfer_id created_at kind counterparty amount balance metadata'),
     ('ledger.deduct_stock(text,bigint,text,jsonb)', 'sku quantity key metadata'),
     ('ledger.deduct_stocks(text[],bigint[],text)', 'skus quantities key sku remaining'),
+    ('ledger.hold(text,text,numeric,interval,text,jsonb)', 'source destination amount ttl key metadata'),
+    ('ledger.post_hold(bigint,numeric,text,boolean)', 'hold amount key final'),
+    ('ledger.reserve_stocks(text[],bigint[],interval,text)', 'skus quantities ttl key sku reservation remaining'),
+    ('ledger.tcc_begin(text,interval,jsonb)', 'xid timeout metadata'),
+    ('ledger.tcc_freeze(text,text,text,text,numeric)', 'xid branch source destination amount'),
     ('ledger.begin_request(text,jsonb,text,interval,interval,boolean)', 'key payload scope lease ttl require_token state response attempt'),
     ('ledger.complete_request(text,jsonb,text,integer)', 'key response scope attempt'),
     ('ledger.fail_request(text,jsonb,text,boolean,integer)', 'key error scope retryable attempt'),
@@ -118,7 +142,7 @@ SELECT is_empty(
 
 -- What a dump must take along, and the one table it must not.
 SELECT is(string_agg(t::regclass::text, ' ' ORDER BY t::regclass::text),
-          'ledger_data.account ledger_data.asset ledger_data.balance ledger_data.client ledger_data.request ledger_data.reversal ledger_data.transfer',
+          'ledger_data.account ledger_data.asset ledger_data.balance ledger_data.client ledger_data.hold ledger_data.request ledger_data.reversal ledger_data.tcc ledger_data.tcc_branch ledger_data.transfer',
           'pg_dump takes the data, not the installation')
 FROM pg_extension, unnest(extconfig) AS t WHERE extname = 'ledger';
 SELECT * FROM finish();

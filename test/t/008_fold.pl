@@ -71,8 +71,9 @@ moved($node, 'postgres', 'a', 'b', 100, 'and works');
 refused($node, 'postgres', "SELECT ledger.transfer('a', 'b', 0.01)", 'LG001', 'within its own balances');
 healthy($node, 'postgres', 'created again');
 
-# Without room for a worker all goes on, and fold() does its work.
-$node->append_conf('postgresql.conf', 'max_worker_processes = 0');
+# Without room for a worker all goes on, and fold() does its work. Two processes: PostgreSQL's own
+# launcher of logical replication, and ours.
+$node->append_conf('postgresql.conf', 'max_worker_processes = 2');
 $node->restart;
 load(100);
 is(balance($node, 'postgres', 'a'), '4.00', 'no worker: the balance is exact');

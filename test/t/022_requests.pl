@@ -51,7 +51,8 @@ foreach my $how ('kill -9', 'restart')
 	is(begun($node, 'postgres', "$k-leased", ", lease => '2 s'"), 'new||1', "$how: another is begun and committed");
 	my $token = $node->safe_psql('postgres', 'SELECT ledger.issue_request_token()');
 	my $open = background($node, "BEGIN; SELECT ledger.begin_request('$k-open'), ledger.transfer('world', 'a', 2, '$k-open'); SELECT pg_sleep(100)");
-	$node->poll_query_until('postgres', "SELECT state = 'in_progress' FROM ledger.begin_request('$k-open')") or die;
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'") or die;
+	is(begun($node, 'postgres', "$k-open"), 'in_progress||1', "$how: a third is open");
 
 	if ($how eq 'restart')
 	{

@@ -14,7 +14,7 @@ namespace {
 TEST(Escrow, AnOutflowIsTakenAtOnceAndGivenBackOnAbort) {
     Bounds bounds = {100, 100};
     Share share = {};
-    EXPECT_EQ(debit(bounds, share, 0, 70), Grant::ok);
+    EXPECT_EQ(lower(bounds, share, 0, 70), Grant::ok);
     EXPECT_EQ(bounds.low, 30);
     EXPECT_EQ(bounds.high, 100);
     revert(bounds, share, {});
@@ -26,19 +26,19 @@ TEST(Escrow, AnInflowCountsForOthersOnlyOnceCommitted) {
     Bounds bounds = {0, 0};
     Share mine = {};
     Share other = {};
-    EXPECT_EQ(credit(bounds, mine, kCeilingNone, 50), Grant::ok);
-    EXPECT_EQ(debit(bounds, other, 0, 50), Grant::in_flight);
-    EXPECT_EQ(debit(bounds, other, 0, 51), Grant::refused);
+    EXPECT_EQ(raise(bounds, mine, kCeilingNone, 50), Grant::ok);
+    EXPECT_EQ(lower(bounds, other, 0, 50), Grant::in_flight);
+    EXPECT_EQ(lower(bounds, other, 0, 51), Grant::refused);
     settle(bounds, mine);
-    EXPECT_EQ(debit(bounds, other, 0, 50), Grant::ok);
+    EXPECT_EQ(lower(bounds, other, 0, 50), Grant::ok);
 }
 
 TEST(Escrow, OwnInflowMayBeSpent) {
     Bounds bounds = {0, 0};
     Share share = {};
-    EXPECT_EQ(credit(bounds, share, kCeilingNone, 50), Grant::ok);
-    EXPECT_EQ(debit(bounds, share, 0, 50), Grant::ok);
-    EXPECT_EQ(debit(bounds, share, 0, 1), Grant::refused);
+    EXPECT_EQ(raise(bounds, share, kCeilingNone, 50), Grant::ok);
+    EXPECT_EQ(lower(bounds, share, 0, 50), Grant::ok);
+    EXPECT_EQ(lower(bounds, share, 0, 1), Grant::refused);
     settle(bounds, share);
     EXPECT_EQ(bounds.low, 0);
     EXPECT_EQ(bounds.high, 0);
@@ -47,9 +47,9 @@ TEST(Escrow, OwnInflowMayBeSpent) {
 TEST(Escrow, ASavepointRolledBackKeepsTheDeepestPointTaken) {
     Bounds bounds = {100, 100};
     Share share = {};
-    EXPECT_EQ(debit(bounds, share, 0, 60), Grant::ok);
+    EXPECT_EQ(lower(bounds, share, 0, 60), Grant::ok);
     const Share savepoint = share;
-    EXPECT_EQ(credit(bounds, share, kCeilingNone, 60), Grant::ok);
+    EXPECT_EQ(raise(bounds, share, kCeilingNone, 60), Grant::ok);
     EXPECT_EQ(bounds.low, 40);  // the credit may yet be rolled back alone
     revert(bounds, share, savepoint);
     EXPECT_EQ(share.net, -60);
@@ -62,26 +62,26 @@ TEST(Escrow, TheCeilingCountsInflowsInFlight) {
     Bounds bounds = {0, 0};
     Share mine = {};
     Share other = {};
-    EXPECT_EQ(credit(bounds, mine, 100, 60), Grant::ok);
-    EXPECT_EQ(credit(bounds, other, 100, 41), Grant::in_flight);
-    EXPECT_EQ(credit(bounds, other, 100, 101), Grant::refused);
-    EXPECT_EQ(credit(bounds, other, 100, 40), Grant::ok);
+    EXPECT_EQ(raise(bounds, mine, 100, 60), Grant::ok);
+    EXPECT_EQ(raise(bounds, other, 100, 41), Grant::in_flight);
+    EXPECT_EQ(raise(bounds, other, 100, 101), Grant::refused);
+    EXPECT_EQ(raise(bounds, other, 100, 40), Grant::ok);
 }
 
 TEST(Escrow, ExtremesDoNotOverflow) {
     Bounds bounds = {0, 0};
     Share share = {};
-    EXPECT_EQ(debit(bounds, share, kFloorNone, kBalanceMax), Grant::ok);
-    EXPECT_EQ(debit(bounds, share, kFloorNone, 1), Grant::refused);
-    EXPECT_EQ(credit(bounds, share, kCeilingNone, kBalanceMax), Grant::ok);
-    EXPECT_EQ(credit(bounds, share, kCeilingNone, kBalanceMax), Grant::ok);
-    EXPECT_EQ(credit(bounds, share, kCeilingNone, 1), Grant::refused);
+    EXPECT_EQ(lower(bounds, share, kFloorNone, kBalanceMax), Grant::ok);
+    EXPECT_EQ(lower(bounds, share, kFloorNone, 1), Grant::refused);
+    EXPECT_EQ(raise(bounds, share, kCeilingNone, kBalanceMax), Grant::ok);
+    EXPECT_EQ(raise(bounds, share, kCeilingNone, kBalanceMax), Grant::ok);
+    EXPECT_EQ(raise(bounds, share, kCeilingNone, 1), Grant::refused);
     settle(bounds, share);
     EXPECT_EQ(bounds.low, kBalanceMax);
     EXPECT_EQ(bounds.high, kBalanceMax);
     Share second = {};
-    EXPECT_EQ(debit(bounds, second, kFloorNone, kBalanceMax), Grant::ok);
-    EXPECT_EQ(debit(bounds, second, kFloorNone, kBalanceMax), Grant::out_of_range);
+    EXPECT_EQ(lower(bounds, second, kFloorNone, kBalanceMax), Grant::ok);
+    EXPECT_EQ(lower(bounds, second, kFloorNone, kBalanceMax), Grant::out_of_range);
 }
 
 // A transaction of the model: its changes in order, and the lengths at its savepoints.
@@ -127,11 +127,11 @@ TEST(Escrow, BoundsAreTheExtremesOfEveryOutcome) {
                 case 0:
                 case 1:
                 case 2:
-                    if (debit(bounds, tx.share, kFloor, amount) == Grant::ok) tx.changes.push_back(-amount);
+                    if (lower(bounds, tx.share, kFloor, amount) == Grant::ok) tx.changes.push_back(-amount);
                     break;
                 case 3:
                 case 4:
-                    if (credit(bounds, tx.share, kCeiling, amount) == Grant::ok) tx.changes.push_back(amount);
+                    if (raise(bounds, tx.share, kCeiling, amount) == Grant::ok) tx.changes.push_back(amount);
                     break;
                 case 5:
                     tx.savepoints.push_back({tx.changes.size(), tx.share});

@@ -1,0 +1,51 @@
+// Holds: amounts set aside by transfers of kind pending, and resolved once: posted,
+// voided or expired. The escrow takes the amount at the hold and gives it back at
+// a void, so no account row is ever locked; the hold's own row is what decides
+// between two that would resolve it.
+#pragma once
+
+#include "engine/post.hpp"
+#include "engine/storage.hpp"
+
+namespace ledger {
+
+struct Hold {
+    HoldRow row;
+    ItemPointerData tid;
+};
+
+// What is still set aside.
+inline Minor remaining(const HoldRow &row) {
+    return row.state == HoldState::open ? row.amount - row.posted : 0;
+}
+
+// An open hold whose time is up can only be expired, whether or not it has been.
+inline bool is_overdue(const HoldRow &row, TimestampTz now) {
+    return row.state == HoldState::open && row.due_at <= now;
+}
+
+// Writes the rows of a pending order that was taken, with its hold, and lets the
+// worker know when it is due (DT_NOEND: never).
+void append_hold(Order &order, TimestampTz due_at, bool is_branch = false);
+
+// The hold as it is now; false if there is none. lock_hold keeps others from
+// resolving it until the transaction ends; it waits for them, or without wait
+// returns false if there is one.
+bool find_hold(TransferId id, Hold &hold);
+bool lock_hold(TransferId id, bool wait, Hold &hold);
+
+// Posts an amount (0 to what remains) of a locked open hold and lets it be in
+// state next: what remains then is given back, unless that is open. Puts the
+// transfers, for the caller to append, into orders, and returns how many there are.
+// Raises LG004 for a post where an account is not open.
+constexpr int kResolutionMax = 2;
+int resolve_hold(Database &database, Hold &hold, Minor post, HoldState next, Order *orders);
+
+// Gives a hold no time to run out any more, or another one.
+void set_due(Hold &hold, TimestampTz due_at);
+
+// Expires overdue holds, those of one account or of all, at most max; those that
+// others are resolving are left to them. Returns how many.
+std::int64_t expire_overdue(Database &database, std::int64_t max, const AccountId *account = nullptr);
+
+}  // namespace ledger

@@ -1,0 +1,239 @@
+#include "tcc/table.hpp"
+
+#include "engine/settings.hpp"
+#include "pg/lock.hpp"
+#include "pg/table.hpp"
+#include "request/purge.hpp"
+#include "worker/worker.hpp"
+
+namespace ledger {
+
+namespace {
+
+void lock_xid(const text *xid) {
+    lock_hash(storage().tcc, hash_text(xid, 0));
+}
+
+void unlock_xid(const text *xid) {
+    unlock_hash(storage().tcc, hash_text(xid, 0));
+}
+
+template <typename Type>
+Type *column(HeapTuple tuple, Relation table, AttrNumber number) {
+    bool is_null;
+    const Datum value = heap_getattr(tuple, number, RelationGetDescr(table), &is_null);
+    return is_null ? nullptr : reinterpret_cast<Type *>(PG_DETOAST_DATUM_COPY(value));
+}
+
+Tcc tcc_in(HeapTuple tuple, Relation table) {
+    return {*row_of<TccRow>(tuple), column<text>(tuple, table, TccColumn::xid),
+            column<Jsonb>(tuple, table, TccColumn::metadata),
+            column<text>(tuple, table, TccColumn::last_error), tuple->t_self};
+}
+
+HeapTuple form_tcc(TupleDesc shape, const Tcc &tcc) {
+    Datum values[TccColumn::count] = {
+        TimestampTzGetDatum(tcc.row.due_at),
+        TimestampTzGetDatum(tcc.row.begun_at),
+        TimestampTzGetDatum(tcc.row.ended_at),
+        Int32GetDatum(tcc.row.attempts),
+        Int16GetDatum(static_cast<std::int16_t>(tcc.row.state)),
+        PointerGetDatum(tcc.xid),
+        PointerGetDatum(tcc.metadata),
+        PointerGetDatum(tcc.last_error),
+    };
+    bool nulls[TccColumn::count] = {};
+    nulls[TccColumn::metadata - 1] = tcc.metadata == nullptr;
+    nulls[TccColumn::last_error - 1] = tcc.last_error == nullptr;
+    return heap_form_tuple(shape, values, nulls);
+}
+
+// The newest version of a committed or own row, locked.
+bool lock_existing(text *xid, bool wait, Tcc &tcc) {
+    return with_latest_snapshot([&](Snapshot snapshot) {
+        return with_table(storage().tcc, RowExclusiveLock, [&](Relation table) {
+            ScanKeyData key;
+            key_text(key, TccColumn::xid, xid);
+            HeapTuple tuple = find_row(table, storage().tcc_by_xid, snapshot, &key, 1);
+            if (tuple) tuple = lock_row(table, tuple->t_self, wait);
+            if (tuple) tcc = tcc_in(tuple, table);
+            return tuple != nullptr;
+        });
+    });
+}
+
+// The other transaction that has inserted the row and not ended, if there is one.
+TransactionId inserter_of(text *xid) {
+    return with_table(storage().tcc, RowExclusiveLock, [&](Relation table) {
+        ScanKeyData key;
+        key_text(key, TccColumn::xid, xid);
+        SnapshotData dirty;
+        InitDirtySnapshot(dirty);
+        TransactionId inserter = InvalidTransactionId;
+        scan_index(table, storage().tcc_by_xid, &dirty, &key, 1, [&](HeapTuple) {
+            inserter = dirty.xmin;
+            return !TransactionIdIsValid(inserter);
+        });
+        return inserter;
+    });
+}
+
+void insert_tcc(const Tcc &tcc) {
+    with_table(storage().tcc, RowExclusiveLock,
+               [&](Relation table) { CatalogTupleInsert(table, form_tcc(RelationGetDescr(table), tcc)); });
+    CommandCounterIncrement();
+    unlock_xid(tcc.xid);
+}
+
+TimestampTz forgotten_at(TimestampTz ended_at) {
+    return ended_at + settings.key_ttl_s * USECS_PER_SEC;
+}
+
+void key_branch(ScanKeyData *keys, const Tcc &tcc, text *branch) {
+    key_text(keys[0], TccBranchColumn::xid, tcc.xid);
+    if (branch) key_text(keys[1], TccBranchColumn::branch, branch);
+}
+
+}  // namespace
+
+bool lock_tcc(text *xid, Tcc &tcc) {
+    for (;;) {
+        if (lock_existing(xid, true, tcc)) return true;
+        lock_xid(xid);
+        const TransactionId inserter = inserter_of(xid);
+        // The second look, after that one, finds what was committed between the two.
+        if (!TransactionIdIsValid(inserter) && !lock_existing(xid, true, tcc)) return false;
+        unlock_xid(xid);
+        if (!TransactionIdIsValid(inserter)) return true;
+        XactLockTableWait(inserter, nullptr, nullptr, XLTW_None);
+    }
+}
+
+bool try_lock_tcc(text *xid, Tcc &tcc) {
+    return lock_existing(xid, false, tcc);
+}
+
+void begin_tcc(text *xid, TimestampTz due_at, Jsonb *metadata) {
+    Tcc tcc = {};
+    tcc.row = {due_at, GetCurrentTimestamp(), DT_NOEND, 0, TccState::trying};
+    tcc.xid = xid;
+    tcc.metadata = metadata;
+    insert_tcc(tcc);
+    call_worker_at(current_database(), due_at);
+}
+
+void cancel_unknown_tcc(text *xid) {
+    const TimestampTz now = GetCurrentTimestamp();
+    Tcc tcc = {};
+    tcc.row = {forgotten_at(now), now, now, 0, TccState::canceled};
+    tcc.xid = xid;
+    insert_tcc(tcc);
+    purge_when_due(tcc.row.due_at);
+}
+
+void write_tcc(Tcc &tcc) {
+    with_table(storage().tcc, RowExclusiveLock, [&](Relation table) {
+        HeapTuple tuple = form_tcc(RelationGetDescr(table), tcc);
+        CatalogTupleUpdate(table, &tcc.tid, tuple);
+        tcc.tid = tuple->t_self;
+    });
+    CommandCounterIncrement();
+}
+
+void end_tcc(Tcc &tcc, TccState state) {
+    const TimestampTz now = GetCurrentTimestamp();
+    tcc.row.state = state;
+    tcc.row.ended_at = now;
+    tcc.row.due_at = forgotten_at(now);
+    write_tcc(tcc);
+    purge_when_due(tcc.row.due_at);
+}
+
+void note_failure(Tcc &tcc, const char *error) {
+    constexpr int kDoublingsMax = 8;  // pauses of 1 s, 2 s, 4 s ... up to 256 s
+    tcc.row.due_at = GetCurrentTimestamp() + (USECS_PER_SEC << Min(tcc.row.attempts, kDoublingsMax));
+    ++tcc.row.attempts;
+    tcc.last_error = cstring_to_text(error);
+    write_tcc(tcc);
+    call_worker_at(current_database(), tcc.row.due_at);
+}
+
+int find_due(bool ended, TimestampTz now, text **xids, int room) {
+    return with_latest_snapshot([&](Snapshot snapshot) {
+        return with_table(storage().tcc, AccessShareLock, [&](Relation table) {
+            ScanKeyData key;
+            key_until(key, TccColumn::due_at, now);
+            int count = 0;
+            scan_index(table, storage().tcc_by_due, snapshot, &key, 1, [&](HeapTuple tuple) {
+                if ((row_of<TccRow>(tuple)->ended_at != DT_NOEND) == ended)
+                    xids[count++] = column<text>(tuple, table, TccColumn::xid);
+                return count < room;
+            });
+            return count;
+        });
+    });
+}
+
+void delete_tcc(const Tcc &tcc) {
+    with_latest_snapshot([&](Snapshot snapshot) {
+        with_table(storage().tcc_branch, RowExclusiveLock, [&](Relation table) {
+            ScanKeyData key;
+            key_branch(&key, tcc, nullptr);
+            scan_index(table, storage().tcc_branch_by_name, snapshot, &key, 1, [&](HeapTuple tuple) {
+                CatalogTupleDelete(table, &tuple->t_self);
+                return true;
+            });
+        });
+        with_table(storage().tcc, RowExclusiveLock, [&](Relation table) {
+            ItemPointerData tid = tcc.tid;
+            CatalogTupleDelete(table, &tid);
+        });
+    });
+    CommandCounterIncrement();
+}
+
+TransferId find_branch(const Tcc &tcc, text *branch) {
+    return with_latest_snapshot([&](Snapshot snapshot) {
+        return with_table(storage().tcc_branch, AccessShareLock, [&](Relation table) {
+            ScanKeyData keys[2];
+            key_branch(keys, tcc, branch);
+            HeapTuple tuple = find_row(table, storage().tcc_branch_by_name, snapshot, keys, 2);
+            return tuple ? row_of<TccBranchRow>(tuple)->hold : TransferId{0};
+        });
+    });
+}
+
+void insert_branch(const Tcc &tcc, text *branch, TransferId hold) {
+    with_table(storage().tcc_branch, RowExclusiveLock, [&](Relation table) {
+        Datum values[TccBranchColumn::count] = {
+            Int64GetDatum(static_cast<std::int64_t>(hold)),
+            TimestampTzGetDatum(GetCurrentTimestamp()),
+            PointerGetDatum(tcc.xid),
+            PointerGetDatum(branch),
+        };
+        bool nulls[TccBranchColumn::count] = {};
+        CatalogTupleInsert(table, heap_form_tuple(RelationGetDescr(table), values, nulls));
+    });
+    CommandCounterIncrement();
+}
+
+Branches branches_of(const Tcc &tcc) {
+    return with_latest_snapshot([&](Snapshot snapshot) {
+        return with_table(storage().tcc_branch, AccessShareLock, [&](Relation table) {
+            int room = 8;
+            Branches found = {static_cast<TransferId *>(palloc(room * sizeof(TransferId))), 0};
+            ScanKeyData key;
+            key_branch(&key, tcc, nullptr);
+            scan_index(table, storage().tcc_branch_by_name, snapshot, &key, 1, [&](HeapTuple tuple) {
+                if (found.count == room)
+                    found.holds = static_cast<TransferId *>(
+                        repalloc_huge(found.holds, (room *= 2) * sizeof(TransferId)));
+                found.holds[found.count++] = row_of<TccBranchRow>(tuple)->hold;
+                return true;
+            });
+            return found;
+        });
+    });
+}
+
+}  // namespace ledger
