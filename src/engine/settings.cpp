@@ -7,7 +7,7 @@ namespace ledger {
 
 void define_settings() {
     DefineCustomIntVariable("ledger.slots", "Accounts that shared memory has room for at a time.",
-                            "A slot in use by a transaction is never evicted; each takes about 116 bytes.",
+                            "A slot in use by a transaction is never evicted; each takes about 132 bytes.",
                             &settings.slots, 131072, 16, 1 << 24, PGC_POSTMASTER, 0, nullptr, nullptr,
                             nullptr);
     DefineCustomIntVariable("ledger.databases",
@@ -17,10 +17,14 @@ void define_settings() {
     DefineCustomIntVariable("ledger.node", "The node part of every id this server makes.",
                             "Give servers whose transfers are ever merged different numbers.", &settings.node,
                             0, 0, kNodes - 1, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable("ledger.worker", "Whether background workers run.",
+                             "Without them nothing is folded, expired, timed out or purged but by the "
+                             "functions that do the same.",
+                             &settings.worker, true, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable(
         "ledger.fold_threshold", "Transfers past an account's horizon before the worker folds it.", nullptr,
         &settings.fold_threshold, 1000, 1, INT_MAX, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("ledger.fold_interval", "Pause between two passes of the folding worker.",
+    DefineCustomIntVariable("ledger.fold_interval", "Pause between two passes of a worker.",
                             "At most two seconds, so that the worker is gone before DROP DATABASE gives up.",
                             &settings.fold_interval_ms, 1000, 10, 2000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
                             nullptr, nullptr);

@@ -7,6 +7,7 @@ struct Settings {
     int slots;               // ledger.slots: accounts in shared memory at a time
     int databases;           // ledger.databases: databases with a ledger in use
     int node;                // ledger.node: the node part of every id
+    bool worker;             // ledger.worker: whether background workers run
     int fold_threshold;      // ledger.fold_threshold: transfers past the horizon before an account is folded
     int fold_interval_ms;    // ledger.fold_interval: pause between two passes of the worker
     int purge_interval_s;    // ledger.purge_interval: how often the worker purges expired requests

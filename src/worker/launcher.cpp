@@ -95,6 +95,7 @@ void complain(bool started) {
 TimestampTz start_due(const List *known) {
     const TimestampTz now = GetCurrentTimestamp();
     TimestampTz next = DT_NOEND;
+    if (!settings.worker) return next;
     for (int i = 0; i < settings.databases; ++i) {
         DatabaseCall call;
         if (!read_call(i, call)) continue;
@@ -134,14 +135,18 @@ void sleep_until(TimestampTz when) {
     }
 }
 
-// Has every database looked at: what it was called for before the start is forgotten.
+// Waits until background work is wanted and a process is to be had.
+void start_surely(const Named &database) {
+    while (!settings.worker || !start_worker(database)) {
+        if (settings.worker) complain(false);
+        sleep_until(settings.worker ? GetCurrentTimestamp() + USECS_PER_SEC : DT_NOEND);
+    }
+}
+
+// Has every database looked at: a server that has just started knows of no deadline.
 void explore(MemoryContext context) {
     const List all = connectable_databases(context);
-    for (int i = 0; i < all.count; ++i)
-        while (!start_worker(all.databases[i])) {
-            complain(false);
-            sleep_until(GetCurrentTimestamp() + USECS_PER_SEC);
-        }
+    for (int i = 0; i < all.count; ++i) start_surely(all.databases[i]);
     MemoryContextReset(context);
 }
 

@@ -197,6 +197,7 @@ void work(Database &database) {
     pass(database);
     for (;;) {
         rest();
+        if (!settings.worker) return;
         const TimestampTz now = GetCurrentTimestamp();
         const TimestampTz due = read_time(database.worker_due_at);
         if (due <= now) {
