@@ -216,6 +216,11 @@ void forget_calls(Oid database) {
     LWLockRelease(databases_lock());
 }
 
+Database *ready_database() {
+    if (!OidIsValid(get_extension_oid("ledger", true)) || !installation_is_current()) return nullptr;
+    return &writable_database();
+}
+
 Database *known_database() {
     if (!preloaded()) return nullptr;
     const Oid extension = storage().extension;

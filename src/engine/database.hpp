@@ -67,6 +67,11 @@ void note_asked(int index, TimestampTz now);
 // Nothing is due in that database any more.
 void forget_calls(Oid database);
 
+// For the worker: the same, if the extension is there and its tables belong to this
+// installation; else null. Where they were restored or copied and not written to
+// yet, they are nobody's business.
+Database *ready_database();
+
 // The entry if there is one, else null; never waits.
 Database *known_database();
 

@@ -58,10 +58,7 @@ void note_error(text *xid, const char *error) {
 // The xids due, in a transaction of its own.
 int find_due_now(text **xids, MemoryContext context) {
     StartTransactionCommand();
-    Database *database = OidIsValid(get_extension_oid("ledger", true)) ? known_database() : nullptr;
-    int count = 0;
-    if (database && pg_atomic_read_u32(&database->ready))
-        count = find_due(false, GetCurrentTimestamp(), xids, kAtOnce);
+    const int count = ready_database() ? find_due(false, GetCurrentTimestamp(), xids, kAtOnce) : 0;
     for (int i = 0; i < count; ++i) {
         MemoryContext caller = MemoryContextSwitchTo(context);
         xids[i] = DatumGetTextPCopy(PointerGetDatum(xids[i]));

@@ -84,17 +84,6 @@ TimestampTz earliest(Oid table_id, Oid index, AttrNumber column) {
     });
 }
 
-// The entry of this worker's database; null if the extension has gone.
-Database *present_database() {
-    return OidIsValid(get_extension_oid("ledger", true)) ? known_database() : nullptr;
-}
-
-// The same; null, too, if the ledger has not been written to.
-Database *ready_database() {
-    Database *database = present_database();
-    return database && pg_atomic_read_u32(&database->ready) ? &writable_database() : nullptr;
-}
-
 // One pass. Each account in a transaction of its own, so that nobody waits for
 // the whole pass. True if there may be more.
 bool fold_long_tails() {
@@ -129,12 +118,14 @@ void expire_holds() {
 TimestampTz next_deadline(Database &database) {
     begin();
     TimestampTz next = DT_NOEND;
-    if (present_database()) {
+    if (OidIsValid(get_extension_oid("ledger", true))) {
         const Storage &s = storage();
-        const TimestampTz purge = read_time(database.purge_due_at);
-        next = Min(earliest(s.hold, s.hold_by_due, HoldColumn::due_at),
-                   earliest(s.tcc, s.tcc_by_due, TccColumn::due_at));
-        next = Min(next, Max(earliest(s.request, s.request_by_expiry, RequestColumn::expires_at), purge));
+        next = Max(earliest(s.request, s.request_by_expiry, RequestColumn::expires_at),
+                   read_time(database.purge_due_at));
+        if (ready_database()) {
+            next = Min(next, earliest(s.hold, s.hold_by_due, HoldColumn::due_at));
+            next = Min(next, earliest(s.tcc, s.tcc_by_due, TccColumn::due_at));
+        }
     }
     commit();
     return next;
