@@ -3,6 +3,7 @@
 
 #include "engine/settings.hpp"
 #include "engine/order.hpp"
+#include "pg/work.hpp"
 #include "request/registry.hpp"
 #include "tcc/advance.hpp"
 #include "worker/worker.hpp"
@@ -33,9 +34,9 @@ void purge_if_due(Database &database) {
     std::int64_t purged;
     do {
         CHECK_FOR_INTERRUPTS();
-        StartTransactionCommand();
+        begin();
         purged = OidIsValid(get_extension_oid("ledger", true)) ? purge(kPurgedAtOnce) : 0;
-        CommitTransactionCommand();
+        commit();
     } while (purged == kPurgedAtOnce);
 }
 

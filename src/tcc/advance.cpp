@@ -1,5 +1,6 @@
 #include "tcc/advance.hpp"
 
+#include "pg/work.hpp"
 #include "tcc/decision.hpp"
 
 namespace ledger {
@@ -28,11 +29,11 @@ bool advance(Database &database, text *xid) {
 // In a transaction of its own, whose error, if there is one, is the answer.
 const char *error_of_advance(text *xid, MemoryContext context) {
     const char *volatile error = nullptr;
-    StartTransactionCommand();
+    begin();
     PG_TRY();
     {
         advance(writable_database(), xid);
-        CommitTransactionCommand();
+        commit();
     }
     PG_CATCH();
     {
@@ -49,22 +50,22 @@ const char *error_of_advance(text *xid, MemoryContext context) {
 }
 
 void note_error(text *xid, const char *error) {
-    StartTransactionCommand();
+    begin();
     Tcc tcc;
     if (try_lock_tcc(xid, tcc) && !has_ended(tcc)) note_failure(tcc, error);
-    CommitTransactionCommand();
+    commit();
 }
 
 // The xids due, in a transaction of its own.
 int find_due_now(text **xids, MemoryContext context) {
-    StartTransactionCommand();
+    begin();
     const int count = ready_database() ? find_due(false, GetCurrentTimestamp(), xids, kAtOnce) : 0;
     for (int i = 0; i < count; ++i) {
         MemoryContext caller = MemoryContextSwitchTo(context);
         xids[i] = DatumGetTextPCopy(PointerGetDatum(xids[i]));
         MemoryContextSwitchTo(caller);
     }
-    CommitTransactionCommand();
+    commit();
     return count;
 }
 

@@ -99,7 +99,6 @@ void confirm(Database &database, Tcc &tcc) {
         }
     }
     resolve_all(database, holds, branches.count, HoldState::posted);
-    tcc.last_error = nullptr;
     end_tcc(tcc, TccState::confirmed);
 }
 

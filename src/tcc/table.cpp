@@ -18,34 +18,9 @@ void unlock_xid(const text *xid) {
     unlock_hash(storage().tcc, hash_text(xid, 0));
 }
 
-template <typename Type>
-Type *column(HeapTuple tuple, Relation table, AttrNumber number) {
+text *xid_in(HeapTuple tuple, Relation table) {
     bool is_null;
-    const Datum value = heap_getattr(tuple, number, RelationGetDescr(table), &is_null);
-    return is_null ? nullptr : reinterpret_cast<Type *>(PG_DETOAST_DATUM_COPY(value));
-}
-
-Tcc tcc_in(HeapTuple tuple, Relation table) {
-    return {*row_of<TccRow>(tuple), column<text>(tuple, table, TccColumn::xid),
-            column<Jsonb>(tuple, table, TccColumn::metadata),
-            column<text>(tuple, table, TccColumn::last_error), tuple->t_self};
-}
-
-HeapTuple form_tcc(TupleDesc shape, const Tcc &tcc) {
-    Datum values[TccColumn::count] = {
-        TimestampTzGetDatum(tcc.row.due_at),
-        TimestampTzGetDatum(tcc.row.begun_at),
-        TimestampTzGetDatum(tcc.row.ended_at),
-        Int32GetDatum(tcc.row.attempts),
-        Int16GetDatum(static_cast<std::int16_t>(tcc.row.state)),
-        PointerGetDatum(tcc.xid),
-        PointerGetDatum(tcc.metadata),
-        PointerGetDatum(tcc.last_error),
-    };
-    bool nulls[TccColumn::count] = {};
-    nulls[TccColumn::metadata - 1] = tcc.metadata == nullptr;
-    nulls[TccColumn::last_error - 1] = tcc.last_error == nullptr;
-    return heap_form_tuple(shape, values, nulls);
+    return DatumGetTextPCopy(heap_getattr(tuple, TccColumn::xid, RelationGetDescr(table), &is_null));
 }
 
 // The newest version of a committed or own row, locked.
@@ -56,7 +31,7 @@ bool lock_existing(text *xid, bool wait, Tcc &tcc) {
             key_text(key, TccColumn::xid, xid);
             HeapTuple tuple = find_row(table, storage().tcc_by_xid, snapshot, &key, 1);
             if (tuple) tuple = lock_row(table, tuple->t_self, wait);
-            if (tuple) tcc = tcc_in(tuple, table);
+            if (tuple) tcc = {*row_of<TccRow>(tuple), xid, nullptr, tuple};
             return tuple != nullptr;
         });
     });
@@ -78,11 +53,24 @@ TransactionId inserter_of(text *xid) {
     });
 }
 
-void insert_tcc(const Tcc &tcc) {
-    with_table(storage().tcc, RowExclusiveLock,
-               [&](Relation table) { CatalogTupleInsert(table, form_tcc(RelationGetDescr(table), tcc)); });
+void insert_tcc(text *xid, const TccRow &row, Jsonb *metadata) {
+    with_table(storage().tcc, RowExclusiveLock, [&](Relation table) {
+        Datum values[TccColumn::count] = {
+            TimestampTzGetDatum(row.due_at),
+            TimestampTzGetDatum(row.begun_at),
+            TimestampTzGetDatum(row.ended_at),
+            Int32GetDatum(row.attempts),
+            Int16GetDatum(static_cast<std::int16_t>(row.state)),
+            PointerGetDatum(xid),
+            PointerGetDatum(metadata),
+        };
+        bool nulls[TccColumn::count] = {};
+        nulls[TccColumn::metadata - 1] = metadata == nullptr;
+        nulls[TccColumn::last_error - 1] = true;
+        CatalogTupleInsert(table, heap_form_tuple(RelationGetDescr(table), values, nulls));
+    });
     CommandCounterIncrement();
-    unlock_xid(tcc.xid);
+    unlock_xid(xid);
 }
 
 TimestampTz forgotten_at(TimestampTz ended_at) {
@@ -114,28 +102,42 @@ bool try_lock_tcc(text *xid, Tcc &tcc) {
 }
 
 void begin_tcc(text *xid, TimestampTz due_at, Jsonb *metadata) {
-    Tcc tcc = {};
-    tcc.row = {due_at, GetCurrentTimestamp(), DT_NOEND, 0, TccState::trying};
-    tcc.xid = xid;
-    tcc.metadata = metadata;
-    insert_tcc(tcc);
+    insert_tcc(xid, {due_at, GetCurrentTimestamp(), DT_NOEND, 0, TccState::trying}, metadata);
     call_worker_at(current_database(), due_at);
 }
 
 void cancel_unknown_tcc(text *xid) {
     const TimestampTz now = GetCurrentTimestamp();
-    Tcc tcc = {};
-    tcc.row = {forgotten_at(now), now, now, 0, TccState::canceled};
-    tcc.xid = xid;
-    insert_tcc(tcc);
-    purge_when_due(tcc.row.due_at);
+    insert_tcc(xid, {forgotten_at(now), now, now, 0, TccState::canceled}, nullptr);
+    purge_when_due(forgotten_at(now));
+}
+
+Jsonb *metadata_of(const Tcc &tcc) {
+    return with_table(storage().tcc, AccessShareLock, [&](Relation table) {
+        bool is_null;
+        const Datum value = heap_getattr(tcc.tuple, TccColumn::metadata, RelationGetDescr(table), &is_null);
+        return is_null ? nullptr : DatumGetJsonbPCopy(value);
+    });
 }
 
 void write_tcc(Tcc &tcc) {
     with_table(storage().tcc, RowExclusiveLock, [&](Relation table) {
-        HeapTuple tuple = form_tcc(RelationGetDescr(table), tcc);
-        CatalogTupleUpdate(table, &tcc.tid, tuple);
-        tcc.tid = tuple->t_self;
+        Datum values[TccColumn::count] = {};
+        bool nulls[TccColumn::count] = {};
+        bool replaces[TccColumn::count] = {};
+        const auto replace = [&](AttrNumber column, Datum value) {
+            values[column - 1] = value;
+            replaces[column - 1] = true;
+        };
+        replace(TccColumn::due_at, TimestampTzGetDatum(tcc.row.due_at));
+        replace(TccColumn::ended_at, TimestampTzGetDatum(tcc.row.ended_at));
+        replace(TccColumn::attempts, Int32GetDatum(tcc.row.attempts));
+        replace(TccColumn::state, Int16GetDatum(static_cast<std::int16_t>(tcc.row.state)));
+        nulls[TccColumn::last_error - 1] = tcc.last_error == nullptr;
+        replace(TccColumn::last_error, tcc.last_error ? CStringGetTextDatum(tcc.last_error) : Datum{0});
+        HeapTuple fresh = heap_modify_tuple(tcc.tuple, RelationGetDescr(table), values, nulls, replaces);
+        CatalogTupleUpdate(table, &tcc.tuple->t_self, fresh);
+        tcc.tuple = fresh;
     });
     CommandCounterIncrement();
 }
@@ -153,7 +155,7 @@ void note_failure(Tcc &tcc, const char *error) {
     constexpr int kDoublingsMax = 8;  // pauses of 1 s, 2 s, 4 s ... up to 256 s
     tcc.row.due_at = GetCurrentTimestamp() + (USECS_PER_SEC << Min(tcc.row.attempts, kDoublingsMax));
     ++tcc.row.attempts;
-    tcc.last_error = cstring_to_text(error);
+    tcc.last_error = error;
     write_tcc(tcc);
     call_worker_at(current_database(), tcc.row.due_at);
 }
@@ -166,7 +168,7 @@ int find_due(bool ended, TimestampTz now, text **xids, int room) {
             int count = 0;
             scan_index(table, storage().tcc_by_due, snapshot, &key, 1, [&](HeapTuple tuple) {
                 if ((row_of<TccRow>(tuple)->ended_at != DT_NOEND) == ended)
-                    xids[count++] = column<text>(tuple, table, TccColumn::xid);
+                    xids[count++] = xid_in(tuple, table);
                 return count < room;
             });
             return count;
@@ -184,10 +186,8 @@ void delete_tcc(const Tcc &tcc) {
                 return true;
             });
         });
-        with_table(storage().tcc, RowExclusiveLock, [&](Relation table) {
-            ItemPointerData tid = tcc.tid;
-            CatalogTupleDelete(table, &tid);
-        });
+        with_table(storage().tcc, RowExclusiveLock,
+                   [&](Relation table) { CatalogTupleDelete(table, &tcc.tuple->t_self); });
     });
     CommandCounterIncrement();
 }

@@ -11,9 +11,8 @@ namespace ledger {
 struct Tcc {
     TccRow row;
     text *xid;
-    Jsonb *metadata;   // or null
-    text *last_error;  // or null
-    ItemPointerData tid;
+    const char *last_error;  // of this attempt, or null
+    HeapTuple tuple;         // as it is in the table
 };
 
 inline bool is_confirmed(const Tcc &tcc) {
@@ -39,7 +38,10 @@ bool try_lock_tcc(text *xid, Tcc &tcc);
 void begin_tcc(text *xid, TimestampTz due_at, Jsonb *metadata);
 void cancel_unknown_tcc(text *xid);
 
-// Replaces the locked row.
+// What it was begun with, or null.
+Jsonb *metadata_of(const Tcc &tcc);
+
+// Writes the state of a locked transaction, and its last error.
 void write_tcc(Tcc &tcc);
 
 // Into state, which ends it: it is forgotten ledger.key_ttl from now.

@@ -103,7 +103,7 @@ LEDGER_FUNCTION(ledger_tcc_begin) {
         return answer("trying");
     }
     refuse_canceled(tcc);
-    if (!same_metadata(tcc.metadata, metadata))
+    if (!same_metadata(metadata_of(tcc), metadata))
         raise(Status::tcc_branch_mismatch,
               psprintf("TCC transaction \"%s\" was begun with other metadata", shown_xid(tcc)), nullptr,
               "Give every transaction an xid of its own; repeat one with the metadata it first had.");

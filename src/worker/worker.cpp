@@ -7,6 +7,7 @@
 #include "engine/storage.hpp"
 #include "pg/postgres.hpp"
 #include "pg/table.hpp"
+#include "pg/work.hpp"
 #include "request/purge.hpp"
 #include "tcc/advance.hpp"
 
@@ -56,17 +57,6 @@ void find_long_tails(const Database &database, Txid horizon, LongTails &found) {
             view.tail >= settings.fold_threshold && view.fold_horizon < horizon)
             found.accounts[found.count++] = view.account;
     }
-}
-
-void begin() {
-    SetCurrentStatementStartTimestamp();
-    StartTransactionCommand();
-    PushActiveSnapshot(GetTransactionSnapshot());
-}
-
-void commit() {
-    PopActiveSnapshot();
-    CommitTransactionCommand();
 }
 
 // The earliest time in an index of deadlines.

@@ -138,6 +138,11 @@ sql("SELECT pg_terminate_backend($launcher)");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'ledger launcher' AND pid <> $launcher"), 'the launcher is started again');
 ok($node->poll_query_until('postgres', "SELECT count(*) = 2 FROM ledger.holds WHERE id IN ($short, $other) AND state = 'expired'"), 'and so is the worker');
 
+# A transaction with long metadata times out and is purged by the worker, too.
+sql("SELECT ledger.tcc_begin('long', '500 ms', (SELECT jsonb_agg(md5(i::text)) FROM generate_series(1, 1000) AS i)), ledger.tcc_freeze('long', 'b', 'a', 'b', 1)");
+ok($node->poll_query_until('postgres', "SELECT state = 'timed_out' AND jsonb_array_length(metadata) = 1000 FROM ledger.tcc_transactions WHERE xid = 'long'"),
+	'one with long metadata times out, and keeps it');
+
 # What is decided and cannot be done yet is retried, visibly.
 sql("SELECT ledger.tcc_begin('stuck'), ledger.tcc_freeze('stuck', 'b', 'a', 'b', 1); SELECT ledger.freeze_account('b')");
 is(sql("SELECT ledger.tcc_confirm('stuck')"), 'confirming', 'a frozen account: confirming');
