@@ -79,6 +79,7 @@ COMMENT ON TABLE ledger_data.hold IS 'holds and what became of them';
 -- 5 canceled, 6 timed out.
 CREATE TABLE ledger_data.tcc (
     due_at     timestamptz NOT NULL,  -- when the worker is next to see to it: to cancel it, to go on with it, to forget it
+    expires_at timestamptz NOT NULL,  -- the timeout: from then on, if nothing is decided, it can only be canceled
     begun_at   timestamptz NOT NULL,
     ended_at   timestamptz NOT NULL,  -- infinity until then
     attempts   integer     NOT NULL,  -- to confirm or cancel it that failed

@@ -60,12 +60,13 @@ COMMENT ON VIEW ledger.tcc_branches IS 'branches of TCC transactions: frozen, co
 
 CREATE VIEW ledger.tcc_transactions AS
 SELECT g.xid,
-       CASE g.state WHEN 1 THEN CASE WHEN g.due_at <= pg_catalog.clock_timestamp() THEN 'overdue' ELSE 'trying' END
+       CASE g.state WHEN 1 THEN CASE WHEN g.expires_at <= pg_catalog.clock_timestamp() THEN 'overdue' ELSE 'trying' END
                     WHEN 2 THEN 'confirming' WHEN 3 THEN 'confirmed' WHEN 4 THEN 'canceling' WHEN 5 THEN 'canceled'
                     ELSE 'timed_out' END AS state,
        LEAST(g.ended_at, pg_catalog.clock_timestamp()) - g.begun_at AS age,
        b.branches,
        b.frozen,
+       NULLIF(g.expires_at, 'infinity') AS expires_at,
        CASE WHEN g.ended_at = 'infinity' AND g.due_at < 'infinity' THEN g.due_at END AS next_at,
        g.attempts,
        g.last_error,
@@ -78,4 +79,4 @@ CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS branches, pg_catalog.count(*) 
                     JOIN ledger_data.hold AS h ON h.transfer = x.hold
                     WHERE x.xid = g.xid) AS b;
 COMMENT ON VIEW ledger.tcc_transactions IS
-'TCC transactions: trying, overdue (past the timeout, not canceled yet), confirming and canceling (decided, with branches still frozen), confirmed, canceled, timed_out; age: until the end or now; branches and how many of them are frozen; next_at: its timeout, or the next attempt to go on with it; attempts that failed, and why the last one did';
+'TCC transactions: trying, overdue (past the timeout, not canceled yet), confirming and canceling (decided, with branches still frozen), confirmed, canceled, timed_out; age: until the end or now; branches and how many of them are frozen; expires_at: its timeout; next_at: when the worker is next to see to it; attempts that failed, and why the last one did';

@@ -43,7 +43,7 @@ enum class TccState : std::int16_t {
     confirmed = 3,
     canceling = 4,
     canceled = 5,
-    timed_out = 6  // canceled because its timeout passed
+    timed_out = 6  // canceled because its time was up
 };
 
 // What a row of the registry of idempotent requests stands for: a request between

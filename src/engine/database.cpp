@@ -39,7 +39,7 @@ void reset_entry(Database &entry, Oid database, Oid extension) {
     pg_atomic_write_u32(&entry.ready, 0);
     entry.base = 0;
     for (pg_atomic_uint64 *counter :
-         {&entry.refusals, &entry.folds, &entry.worker_asked_at, &entry.purge_due_at})
+         {&entry.refusals, &entry.folds, &entry.worker_not_before, &entry.purge_due_at})
         pg_atomic_write_u64(counter, 0);
     write_time(entry.worker_due_at, DT_NOEND);
     pg_atomic_write_u32(&entry.worker_pid, 0);
@@ -162,7 +162,7 @@ void databases_shmem_init() {
         pg_atomic_init_u32(&entry.ready, 0);
         pg_atomic_init_u32(&entry.worker_pid, 0);
         for (pg_atomic_uint64 *counter : {&entry.refusals, &entry.folds, &entry.worker_due_at,
-                                          &entry.worker_asked_at, &entry.purge_due_at})
+                                          &entry.worker_not_before, &entry.purge_due_at})
             pg_atomic_init_u64(counter, 0);
         for (Lane &lane : entry.lanes) pg_atomic_init_u32(&lane.busy, 0);
         reset_entry(entry, InvalidOid, InvalidOid);
@@ -200,13 +200,13 @@ bool read_call(int index, DatabaseCall &call) {
     Database &entry = databases[index];
     LWLockAcquire(databases_lock(), LW_SHARED);
     const bool idle = OidIsValid(entry.database) && pg_atomic_read_u32(&entry.worker_pid) == 0;
-    call = {entry.database, read_time(entry.worker_due_at), read_time(entry.worker_asked_at)};
+    call = {entry.database, read_time(entry.worker_due_at), read_time(entry.worker_not_before)};
     LWLockRelease(databases_lock());
     return idle;
 }
 
-void note_asked(int index, TimestampTz now) {
-    write_time(databases[index].worker_asked_at, now);
+void put_off(int index, TimestampTz until) {
+    write_time(databases[index].worker_not_before, until);
 }
 
 void forget_calls(Oid database) {
@@ -278,7 +278,9 @@ void rebase_subtransaction_ended(bool committed, SubTransactionId child, SubTran
     if (rebase.subtransaction == child) rebase.subtransaction = committed ? parent : InvalidSubTransactionId;
 }
 
-void rebase_transaction_ended() {
+void rebase_transaction_ended(bool committed) {
+    // The tables may have brought deadlines along.
+    if (committed && rebase.subtransaction != InvalidSubTransactionId) call_worker_at(*mine, DT_NOBEGIN);
     rebase.subtransaction = InvalidSubTransactionId;
 }
 

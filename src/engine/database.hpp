@@ -23,10 +23,10 @@ struct Database {
     std::int64_t base;       // txid = xid + base
     pg_atomic_uint64 refusals;
     pg_atomic_uint64 folds;
-    pg_atomic_uint32 worker_pid;       // 0: none runs
-    pg_atomic_uint64 worker_due_at;    // when one is next to run, TimestampTz
-    pg_atomic_uint64 worker_asked_at;  // when the launcher last started one, TimestampTz
-    pg_atomic_uint64 purge_due_at;     // purges are not made before, TimestampTz
+    pg_atomic_uint32 worker_pid;         // 0: none runs
+    pg_atomic_uint64 worker_due_at;      // when one is next to run, TimestampTz
+    pg_atomic_uint64 worker_not_before;  // it is not started before, TimestampTz
+    pg_atomic_uint64 purge_due_at;       // purges are not made before, TimestampTz
     Lane lanes[kLanes];
 };
 
@@ -54,21 +54,21 @@ inline void write_time(pg_atomic_uint64 &time, TimestampTz value) {
     pg_atomic_write_u64(&time, static_cast<std::uint64_t>(value));
 }
 
-// For the launcher: an entry whose worker does not run, and when that was or is
-// called for. False if the entry is free or its worker runs.
+// For the launcher: an entry whose worker does not run, when it is called for, and
+// from when on it may be started. False if the entry is free or its worker runs.
 struct DatabaseCall {
     Oid database;
     TimestampTz due_at;
-    TimestampTz asked_at;
+    TimestampTz not_before;
 };
 bool read_call(int index, DatabaseCall &call);
-void note_asked(int index, TimestampTz now);
+void put_off(int index, TimestampTz until);
 
 // Nothing is due in that database any more.
 void forget_calls(Oid database);
 
-// For the worker: the same, if the extension is there and its tables belong to this
-// installation; else null. Where they were restored or copied and not written to
+// For the worker: writable_database(), if the extension is there and its tables belong
+// to this installation; else null. Where they were restored or copied and not written to
 // yet, they are nobody's business.
 Database *ready_database();
 
@@ -92,6 +92,6 @@ bool installation_is_current();
 
 // For the transaction callbacks: what became of a rebase made in a subtransaction.
 void rebase_subtransaction_ended(bool committed, SubTransactionId mine, SubTransactionId parent);
-void rebase_transaction_ended();
+void rebase_transaction_ended(bool committed);
 
 }  // namespace ledger

@@ -72,6 +72,13 @@ void write_folded(AccountId account, const Folded &before, const Totals &more, T
     CommandCounterIncrement();
 }
 
+// One folder at a time in a database.
+LOCKTAG folders_tag() {
+    LOCKTAG tag;
+    SET_LOCKTAG_OBJECT(tag, MyDatabaseId, storage().balance, InvalidOid, 0);
+    return tag;
+}
+
 }  // namespace
 
 std::int64_t fold_into(AccountId account, Txid until, Txid horizon) {
@@ -92,13 +99,21 @@ std::int64_t fold_account(AccountId account) {
                 errdetail("The transaction's own older snapshot would see the new totals."),
                 errhint("Call ledger.fold() in a transaction of its own."));
     note_fold();
-    LockDatabaseObject(storage().balance, InvalidOid, 0, ShareUpdateExclusiveLock);
+    const LOCKTAG folders = folders_tag();
+    LockAcquire(&folders, ShareUpdateExclusiveLock, false, false);
     // The horizon first, the snapshot after: so the snapshot sees all below the horizon.
     const Txid horizon = txid_of(oldest_running_xid());
     const std::int64_t folded = fold_into(account, horizon, horizon);
     note_folded({MyDatabaseId, storage().extension, account}, folded, horizon);
     if (folded > 0) pg_atomic_add_fetch_u64(&database.folds, 1);
     return folded;
+}
+
+bool try_fold_account(AccountId account) {
+    const LOCKTAG folders = folders_tag();
+    if (LockAcquire(&folders, ShareUpdateExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL) return false;
+    fold_account(account);
+    return true;
 }
 
 }  // namespace ledger

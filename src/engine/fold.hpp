@@ -17,4 +17,7 @@ std::int64_t fold_into(AccountId account, Txid until, Txid horizon);
 // transaction. Balances are the same before and after, in every snapshot.
 std::int64_t fold_account(AccountId account);
 
+// The same; false, without waiting, if there is another folder.
+bool try_fold_account(AccountId account);
+
 }  // namespace ledger

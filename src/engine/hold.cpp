@@ -8,9 +8,6 @@ namespace ledger {
 
 namespace {
 
-// Overdue holds looked up at a time.
-constexpr int kHoldsAtOnce = 256;
-
 HeapTuple form_hold(TupleDesc shape, const HoldRow &row) {
     Datum values[HoldColumn::count] = {
         Int64GetDatum(static_cast<std::int64_t>(row.transfer)),
@@ -35,18 +32,21 @@ void write_hold(Hold &hold) {
     CommandCounterIncrement();
 }
 
-bool read_hold(TransferId id, bool lock, bool wait, Hold &hold) {
-    return with_latest_snapshot([&](Snapshot snapshot) {
-        return with_table(storage().hold, RowExclusiveLock, [&](Relation table) {
-            ScanKeyData key;
-            key_bigint(key, HoldColumn::transfer, BTEqualStrategyNumber, static_cast<std::int64_t>(id));
-            HeapTuple tuple = find_row(table, storage().hold_by_transfer, snapshot, &key, 1);
-            if (tuple && lock) tuple = lock_row(table, tuple->t_self, wait);
-            if (!tuple) return false;
-            hold = {*row_of<HoldRow>(tuple), tuple->t_self};
-            return true;
-        });
+// Where a version of the hold's row is; locking it finds the newest. A look with an
+// MVCC snapshot would make SERIALIZABLE transactions fail that have nothing to do
+// with each other. A look without one may meet the row just while it is replaced
+// elsewhere, and find neither version: then the snapshot decides.
+HeapTuple find_version(Relation table, TransferId id, Snapshot snapshot) {
+    ScanKeyData key;
+    key_bigint(key, HoldColumn::transfer, BTEqualStrategyNumber, static_cast<std::int64_t>(id));
+    SnapshotData dirty;
+    InitDirtySnapshot(dirty);
+    HeapTuple found = nullptr;
+    scan_index(table, storage().hold_by_transfer, &dirty, &key, 1, [&](HeapTuple tuple) {
+        if (!TransactionIdIsValid(dirty.xmin)) found = heap_copytuple(tuple);
+        return found == nullptr;
     });
+    return found ? found : find_row(table, storage().hold_by_transfer, snapshot, &key, 1);
 }
 
 // A transfer that resolves the hold or a part of it. Its accounts are known by id alone.
@@ -68,38 +68,21 @@ void take_resolution(Database &database, Order &order) {
     raise_refusal(refusal);
 }
 
-struct HoldIds {
-    TransferId ids[kHoldsAtOnce];
-    int count;
-};
-
-// Holds overdue now, in no certain order, at most room.
-void find_overdue(const AccountId *account, TimestampTz now, int room, HoldIds &found) {
-    found.count = 0;
-    with_latest_snapshot([&](Snapshot snapshot) {
-        with_table(storage().hold, AccessShareLock, [&](Relation table) {
-            ScanKeyData keys[2];
-            int count = 0;
-            if (account)
-                key_bigint(keys[count++], HoldColumn::debit_account, BTEqualStrategyNumber,
-                           static_cast<std::int64_t>(*account));
-            key_until(keys[count++], HoldColumn::due_at, now);
-            scan_index(table, account ? storage().hold_by_account : storage().hold_by_due, snapshot, keys,
-                       count, [&](HeapTuple tuple) {
-                           const HoldRow &row = *row_of<HoldRow>(tuple);
-                           if (is_overdue(row, now)) found.ids[found.count++] = row.transfer;
-                           return found.count < room;
-                       });
-        });
-    });
+void close_hold(Hold &hold, HoldState state) {
+    hold.row.state = state;
+    hold.row.due_at = DT_NOEND;
+    write_hold(hold);
 }
 
-// False if others are at it, or have been.
+// False if others are at it, or have been, or this transaction cannot move more.
 bool expire(Database &database, TransferId id, TimestampTz now) {
     Hold hold;
     if (!lock_hold(id, false, hold) || !is_overdue(hold.row, now)) return false;
-    Order orders[kResolutionMax];
-    append(orders, resolve_hold(database, hold, 0, HoldState::expired, orders));
+    Order order = resolution(hold.row, Kind::void_, remaining(hold.row));
+    Refusal refusal;
+    if (!take(database, order, {}, {}, refusal)) return false;
+    close_hold(hold, HoldState::expired);
+    append(&order, 1);
     return true;
 }
 
@@ -116,11 +99,24 @@ void append_hold(Order &order, TimestampTz due_at, bool is_branch) {
 }
 
 bool find_hold(TransferId id, Hold &hold) {
-    return read_hold(id, false, false, hold);
+    return with_latest_snapshot([&](Snapshot snapshot) {
+        return with_table(storage().hold, AccessShareLock, [&](Relation table) {
+            HeapTuple tuple = find_version(table, id, snapshot);
+            if (tuple) hold = {*row_of<HoldRow>(tuple), tuple->t_self};
+            return tuple != nullptr;
+        });
+    });
 }
 
 bool lock_hold(TransferId id, bool wait, Hold &hold) {
-    return read_hold(id, true, wait, hold);
+    return with_latest_snapshot([&](Snapshot snapshot) {
+        return with_table(storage().hold, RowExclusiveLock, [&](Relation table) {
+            HeapTuple tuple = find_version(table, id, snapshot);
+            if (tuple) tuple = lock_row(table, tuple->t_self, wait);
+            if (tuple) hold = {*row_of<HoldRow>(tuple), tuple->t_self};
+            return tuple != nullptr;
+        });
+    });
 }
 
 int resolve_hold(Database &database, Hold &hold, Minor post, HoldState next, Order *orders) {
@@ -136,9 +132,11 @@ int resolve_hold(Database &database, Hold &hold, Minor post, HoldState next, Ord
         take_resolution(database, orders[count++]);
     }
     hold.row.posted += post;
-    hold.row.state = rest == 0 ? HoldState::posted : next;
-    if (hold.row.state != HoldState::open) hold.row.due_at = DT_NOEND;
-    write_hold(hold);
+    const HoldState state = rest == 0 ? HoldState::posted : next;
+    if (state == HoldState::open)
+        write_hold(hold);
+    else
+        close_hold(hold, state);
     return count;
 }
 
@@ -149,15 +147,26 @@ void set_due(Hold &hold, TimestampTz due_at) {
 
 std::int64_t expire_overdue(Database &database, std::int64_t max, const AccountId *account) {
     const TimestampTz now = GetCurrentTimestamp();
+    const Oid index = account ? storage().hold_by_account : storage().hold_by_due;
+    MemoryContext scratch =
+        AllocSetContextCreate(CurrentMemoryContext, "ledger expiry", ALLOCSET_DEFAULT_SIZES);
+    ScanKeyData keys[2];
+    int count = 0;
+    if (account)
+        key_bigint(keys[count++], HoldColumn::debit_account, BTEqualStrategyNumber,
+                   static_cast<std::int64_t>(*account));
+    key_until(keys[count++], HoldColumn::due_at, now);
     std::int64_t expired = 0;
-    HoldIds found;
-    do {
-        CHECK_FOR_INTERRUPTS();
-        find_overdue(account, now, static_cast<int>(Min(max - expired, std::int64_t{kHoldsAtOnce})), found);
-        const std::int64_t before = expired;
-        for (int i = 0; i < found.count; ++i) expired += expire(database, found.ids[i], now);
-        if (expired == before) break;  // the rest is in others' hands
-    } while (found.count == kHoldsAtOnce && expired < max);
+    with_table(storage().hold, RowExclusiveLock, [&](Relation table) {
+        scan_index(table, index, SnapshotSelf, keys, count, [&](HeapTuple tuple) {
+            MemoryContext caller = MemoryContextSwitchTo(scratch);
+            expired += expire(database, row_of<HoldRow>(tuple)->transfer, now);
+            MemoryContextSwitchTo(caller);
+            MemoryContextReset(scratch);
+            return expired < max;
+        });
+    });
+    MemoryContextDelete(scratch);
     return expired;
 }
 

@@ -37,7 +37,8 @@ bool lock_hold(TransferId id, bool wait, Hold &hold);
 // Posts an amount (0 to what remains) of a locked open hold and lets it be in
 // state next: what remains then is given back, unless that is open. Puts the
 // transfers, for the caller to append, into orders, and returns how many there are.
-// Raises LG004 for a post where an account is not open.
+// Raises LG004 for a post where an account is not open, and LG006 where this
+// transaction has moved too much already.
 constexpr int kResolutionMax = 2;
 int resolve_hold(Database &database, Hold &hold, Minor post, HoldState next, Order *orders);
 
@@ -45,7 +46,8 @@ int resolve_hold(Database &database, Hold &hold, Minor post, HoldState next, Ord
 void set_due(Hold &hold, TimestampTz due_at);
 
 // Expires overdue holds, those of one account or of all, at most max; those that
-// others are resolving are left to them. Returns how many.
+// others are resolving are left to them, and what this transaction cannot move in
+// addition to what it has is left to another. Returns how many.
 std::int64_t expire_overdue(Database &database, std::int64_t max, const AccountId *account = nullptr);
 
 }  // namespace ledger

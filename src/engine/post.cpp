@@ -101,10 +101,12 @@ bool take(Database &database, Order &order, Code source_code, Code destination_c
     }
     AccountUse &source = use_account(order.source.id);
     AccountUse &destination = use_account(order.destination.id);
-    const AccountShare before = source.share;
+    AccountShare before = source.share;
     Taken out = take_side(source, order.kind, Side::debit, order.amount);
-    if (is_short(out) && release_overdue(database, source))
+    if (is_short(out) && release_overdue(database, source)) {
+        before = source.share;  // what was released stays so
         out = take_side(source, order.kind, Side::debit, order.amount);
+    }
     if (const Status status = status_of(out, Status::insufficient_balance); status != Status::ok)
         return refuse(status, source_code, order.source, out.state, out.left);
     const Taken in = take_side(destination, order.kind, Side::credit, order.amount);

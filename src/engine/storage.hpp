@@ -94,6 +94,7 @@ struct HoldColumn {
 
 struct TccRow {
     TimestampTz due_at;
+    TimestampTz expires_at;
     TimestampTz begun_at;
     TimestampTz ended_at;
     std::int32_t attempts;
@@ -102,6 +103,7 @@ struct TccRow {
 struct TccColumn {
     enum : AttrNumber {
         due_at = 1,
+        expires_at,
         begun_at,
         ended_at,
         attempts,

@@ -181,10 +181,10 @@ void subtransaction_aborted(int nesting) {
     }
 }
 
-void forget_transaction() {
+void forget_transaction(bool committed) {
     if (mine.lane) release_lane(*mine.lane);
     mine = {};
-    rebase_transaction_ended();
+    rebase_transaction_ended(committed);
 }
 
 void transaction_ended(bool committed) {
@@ -200,7 +200,7 @@ void transaction_ended(bool committed) {
         });
         unpin_slot(slot);
     }
-    forget_transaction();
+    forget_transaction(committed);
 }
 
 bool moved(const AccountUse &use) {
@@ -243,7 +243,7 @@ void prepared() {
         });
         hand_over(use->slot, mine.preparing, use->share);
     }
-    forget_transaction();
+    forget_transaction(false);
 }
 
 void on_transaction(XactEvent event, void *) {

@@ -7,115 +7,96 @@ namespace ledger {
 
 namespace {
 
-constexpr int kAtOnce = 256;
+// Looked up at a time.
+constexpr std::int64_t kAtOnce = 10000;
 
-// Does what is due of the transaction, unless others are at it. True if that has ended it.
+// Does what is due of the transaction, unless others are at it or its holds. True if
+// that has ended it.
 bool advance(Database &database, text *xid) {
     Tcc tcc;
     if (!try_lock_tcc(xid, tcc) || has_ended(tcc) || tcc.row.due_at > GetCurrentTimestamp()) return false;
     switch (tcc.row.state) {
         case TccState::trying:
-            cancel(database, tcc, TccState::timed_out);
+            cancel(database, tcc, TccState::timed_out, false);
             break;
         case TccState::canceling:
-            cancel(database, tcc, TccState::canceled);
+            cancel(database, tcc, TccState::canceled, false);
             break;
         default:
-            confirm(database, tcc);
+            confirm(database, tcc, false);
     }
     return has_ended(tcc);
 }
 
-// In a transaction of its own, whose error, if there is one, is the answer.
-const char *error_of_advance(text *xid, MemoryContext context) {
-    const char *volatile error = nullptr;
-    begin();
-    PG_TRY();
-    {
-        advance(writable_database(), xid);
-        commit();
-    }
-    PG_CATCH();
-    {
-        MemoryContextSwitchTo(context);
-        ErrorData *data = CopyErrorData();
-        if (data->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN) PG_RE_THROW();
-        EmitErrorReport();
-        FlushErrorState();
-        AbortCurrentTransaction();
-        error = data->message;
-    }
-    PG_END_TRY();
-    return error;
-}
-
 void note_error(text *xid, const char *error) {
-    begin();
     Tcc tcc;
     if (try_lock_tcc(xid, tcc) && !has_ended(tcc)) note_failure(tcc, error);
-    commit();
 }
 
-// The xids due, in a transaction of its own.
-int find_due_now(text **xids, MemoryContext context) {
+// The xids due, looked up in a transaction of its own, in context.
+DueList find_due_now(MemoryContext context) {
     begin();
-    const int count = ready_database() ? find_due(false, GetCurrentTimestamp(), xids, kAtOnce) : 0;
-    for (int i = 0; i < count; ++i) {
-        MemoryContext caller = MemoryContextSwitchTo(context);
-        xids[i] = DatumGetTextPCopy(PointerGetDatum(xids[i]));
-        MemoryContextSwitchTo(caller);
-    }
+    MemoryContext caller = MemoryContextSwitchTo(context);
+    const DueList due =
+        ready_database() ? find_due(false, GetCurrentTimestamp(), kAtOnce) : DueList{nullptr, 0};
+    MemoryContextSwitchTo(caller);
     commit();
-    return count;
+    return due;
+}
+
+// The same for each, in context; returns how many have ended.
+std::int64_t advance_each(const DueList &due, MemoryContext context) {
+    std::int64_t ended = 0;
+    for (std::int64_t i = 0; i < due.count; ++i) {
+        CHECK_FOR_INTERRUPTS();
+        const char *error = try_in_transaction(context, [&] {
+            if (Database *database = ready_database()) ended += advance(*database, due.xids[i]);
+        });
+        if (error) try_in_transaction(context, [&] { note_error(due.xids[i], error); });
+    }
+    return ended;
+}
+
+bool forget(text *xid, TimestampTz now) {
+    Tcc tcc;
+    if (!try_lock_tcc(xid, tcc) || !has_ended(tcc) || tcc.row.due_at > now) return false;
+    delete_tcc(tcc);
+    return true;
 }
 
 }  // namespace
 
 std::int64_t advance_due(Database &database, std::int64_t max) {
-    text *xids[kAtOnce];
     std::int64_t ended = 0;
-    int count, done;
-    do {
-        count = find_due(false, GetCurrentTimestamp(), xids,
-                         static_cast<int>(Min(max - ended, std::int64_t{kAtOnce})));
-        done = 0;
-        for (int i = 0; i < count; ++i) {
-            CHECK_FOR_INTERRUPTS();
-            done += advance(database, xids[i]);
-        }
-        ended += done;
-    } while (done > 0 && count == kAtOnce && ended < max);
+    const DueList due = find_due(false, GetCurrentTimestamp(), INT64_MAX);
+    for (std::int64_t i = 0; i < due.count && ended < max; ++i) {
+        CHECK_FOR_INTERRUPTS();
+        ended += advance(database, due.xids[i]);
+    }
     return ended;
 }
 
 void advance_tcc() {
-    static text *xids[kAtOnce];
     MemoryContext context = AllocSetContextCreate(TopMemoryContext, "ledger TCC", ALLOCSET_DEFAULT_SIZES);
-    const int count = find_due_now(xids, context);
-    for (int i = 0; i < count; ++i) {
-        CHECK_FOR_INTERRUPTS();
-        if (const char *error = error_of_advance(xids[i], context)) note_error(xids[i], error);
-    }
+    std::int64_t ended;
+    bool more;
+    do {
+        const DueList due = find_due_now(context);
+        ended = advance_each(due, context);
+        more = due.count == kAtOnce;
+        MemoryContextReset(context);
+    } while (more && ended > 0);
     MemoryContextDelete(context);
 }
 
 std::int64_t purge_ended_tcc(std::int64_t max) {
-    text *xids[kAtOnce];
     std::int64_t purged = 0;
-    int count, done;
-    do {
+    const TimestampTz now = GetCurrentTimestamp();
+    const DueList due = find_due(true, now, max);
+    for (std::int64_t i = 0; i < due.count; ++i) {
         CHECK_FOR_INTERRUPTS();
-        const TimestampTz now = GetCurrentTimestamp();
-        count = find_due(true, now, xids, static_cast<int>(Min(max - purged, std::int64_t{kAtOnce})));
-        done = 0;
-        for (int i = 0; i < count; ++i) {
-            Tcc tcc;
-            if (!try_lock_tcc(xids[i], tcc) || !has_ended(tcc) || tcc.row.due_at > now) continue;
-            delete_tcc(tcc);
-            ++done;
-        }
-        purged += done;
-    } while (done > 0 && count == kAtOnce && purged < max);
+        purged += forget(due.xids[i], now);
+    }
     return purged;
 }
 

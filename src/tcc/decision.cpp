@@ -7,22 +7,22 @@ namespace ledger {
 
 namespace {
 
-Hold locked_hold(TransferId id) {
-    Hold hold;
-    if (!lock_hold(id, true, hold))
-        ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
-                errmsg("hold %lld of a TCC transaction does not exist", static_cast<long long>(id)),
-                errhint("Run SELECT * FROM ledger.check_invariants()."));
-    return hold;
+// False if others are at it and wait is false.
+bool lock_branch(TransferId id, bool wait, Hold &hold) {
+    if (lock_hold(id, wait, hold)) return true;
+    if (!wait && find_hold(id, hold)) return false;
+    ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
+            errmsg("hold %lld of a TCC transaction does not exist", static_cast<long long>(id)),
+            errhint("Run SELECT * FROM ledger.check_invariants()."));
 }
 
-// The locked holds of all branches.
-Hold *lock_branches(const Branches &branches) {
+// The locked holds of all branches; null if others are at one and wait is false.
+Hold *lock_branches(const Branches &branches, bool wait) {
     auto *holds = static_cast<Hold *>(
         MemoryContextAllocHuge(CurrentMemoryContext, Max(branches.count, 1) * sizeof(Hold)));
     for (int i = 0; i < branches.count; ++i) {
         CHECK_FOR_INTERRUPTS();
-        holds[i] = locked_hold(branches.holds[i]);
+        if (!lock_branch(branches.holds[i], wait, holds[i])) return nullptr;
     }
     return holds;
 }
@@ -54,9 +54,16 @@ void resolve_all(Database &database, Hold *holds, int count, HoldState next) {
     append(orders, made);
 }
 
-// The decision to confirm: from now on no hold runs out any more.
+// An expired branch cannot be confirmed: time was up before this was decided.
+void refuse_expired(const Tcc &tcc, const Hold *holds, int count) {
+    for (int i = 0; i < count; ++i)
+        if (holds[i].row.state == HoldState::expired) raise_timed_out(tcc);
+}
+
+// The decision to confirm, with all branches locked: from now on none runs out any more.
 void decide_to_confirm(Tcc &tcc, Hold *holds, int count) {
     if (tcc.row.state == TccState::confirming) return;
+    refuse_expired(tcc, holds, count);
     for (int i = 0; i < count; ++i)
         if (holds[i].row.state == HoldState::open && holds[i].row.due_at != DT_NOEND)
             set_due(holds[i], DT_NOEND);
@@ -86,45 +93,47 @@ void refuse_confirmed(const Tcc &tcc) {
               "It is decided for good; to move an amount back, use ledger.reverse_transfer().");
 }
 
-void confirm(Database &database, Tcc &tcc) {
+void confirm(Database &database, Tcc &tcc, bool wait) {
     const Branches branches = branches_of(tcc);
-    Hold *holds = lock_branches(branches);
-    for (int i = 0; i < branches.count; ++i) {
-        // Expired since the transaction was looked at, by a call that was short of balance.
-        if (holds[i].row.state == HoldState::expired) raise_timed_out(tcc);
-        if (holds[i].row.state != HoldState::open) continue;
-        if (const char *blocked = blocked_by(holds[i])) {
+    Hold *holds = lock_branches(branches, wait);
+    if (!holds) return;
+    refuse_expired(tcc, holds, branches.count);
+    for (int i = 0; i < branches.count; ++i)
+        if (const char *blocked = holds[i].row.state == HoldState::open ? blocked_by(holds[i]) : nullptr) {
             decide_to_confirm(tcc, holds, branches.count);
             return note_failure(tcc, psprintf("account \"%s\" is frozen", shown(blocked)));
         }
-    }
     resolve_all(database, holds, branches.count, HoldState::posted);
     end_tcc(tcc, TccState::confirmed);
 }
 
-void cancel(Database &database, Tcc &tcc, TccState state) {
+void cancel(Database &database, Tcc &tcc, TccState state, bool wait) {
     const Branches branches = branches_of(tcc);
-    const HoldState next = state == TccState::timed_out ? HoldState::expired : HoldState::voided;
-    resolve_all(database, lock_branches(branches), branches.count, next);
+    Hold *holds = lock_branches(branches, wait);
+    if (!holds) return;
+    resolve_all(database, holds, branches.count,
+                state == TccState::timed_out ? HoldState::expired : HoldState::voided);
     end_tcc(tcc, state);
 }
 
 void confirm_branch(Database &database, Tcc &tcc, TransferId branch) {
-    Hold hold = locked_hold(branch);
-    if (hold.row.state == HoldState::posted) return;
-    if (hold.row.state == HoldState::expired) raise_timed_out(tcc);
-    Order orders[kResolutionMax];
-    append(orders, resolve_hold(database, hold, remaining(hold.row), HoldState::posted, orders));
     const Branches branches = branches_of(tcc);
-    if (!any_open(branches)) return end_tcc(tcc, TccState::confirmed);
-    if (tcc.row.state == TccState::confirming) return;
-    decide_to_confirm(tcc, lock_branches(branches), branches.count);
-    write_tcc(tcc);
+    const bool decides = tcc.row.state == TccState::trying;
+    if (decides) decide_to_confirm(tcc, lock_branches(branches, true), branches.count);
+    Hold hold;
+    lock_branch(branch, true, hold);
+    resolve_all(database, &hold, 1, HoldState::posted);
+    if (has_ended(tcc)) return;
+    if (!any_open(branches))
+        end_tcc(tcc, TccState::confirmed);
+    else if (decides)
+        write_tcc(tcc);
 }
 
 void cancel_branch(Database &database, Tcc &tcc, TransferId branch) {
     if (branch != TransferId{0}) {
-        Hold hold = locked_hold(branch);
+        Hold hold;
+        lock_branch(branch, true, hold);
         resolve_all(database, &hold, 1, HoldState::voided);
     }
     if (has_ended(tcc)) return;

@@ -23,33 +23,36 @@ text *xid_in(HeapTuple tuple, Relation table) {
     return DatumGetTextPCopy(heap_getattr(tuple, TccColumn::xid, RelationGetDescr(table), &is_null));
 }
 
-// The newest version of a committed or own row, locked.
-bool lock_existing(text *xid, bool wait, Tcc &tcc) {
-    return with_latest_snapshot([&](Snapshot snapshot) {
-        return with_table(storage().tcc, RowExclusiveLock, [&](Relation table) {
-            ScanKeyData key;
-            key_text(key, TccColumn::xid, xid);
-            HeapTuple tuple = find_row(table, storage().tcc_by_xid, snapshot, &key, 1);
-            if (tuple) tuple = lock_row(table, tuple->t_self, wait);
-            if (tuple) tcc = {*row_of<TccRow>(tuple), xid, nullptr, tuple};
-            return tuple != nullptr;
-        });
+// What a look at an xid's row finds while nobody else may write it. The look has no
+// MVCC snapshot, lest SERIALIZABLE transactions fail over other xids beside it.
+struct Found {
+    HeapTuple tuple;         // a version that was there before, or this transaction's own; or null
+    TransactionId inserter;  // another transaction that has begun the xid and not ended; or invalid
+};
+
+Found look_up(Relation table, text *xid) {
+    ScanKeyData key;
+    key_text(key, TccColumn::xid, xid);
+    SnapshotData dirty;
+    InitDirtySnapshot(dirty);
+    Found found = {nullptr, InvalidTransactionId};
+    scan_index(table, storage().tcc_by_xid, &dirty, &key, 1, [&](HeapTuple tuple) {
+        if (TransactionIdIsValid(dirty.xmin))
+            found.inserter = dirty.xmin;
+        else
+            found.tuple = heap_copytuple(tuple);
+        return found.tuple == nullptr;
     });
+    return found;
 }
 
-// The other transaction that has inserted the row and not ended, if there is one.
-TransactionId inserter_of(text *xid) {
-    return with_table(storage().tcc, RowExclusiveLock, [&](Relation table) {
-        ScanKeyData key;
-        key_text(key, TccColumn::xid, xid);
-        SnapshotData dirty;
-        InitDirtySnapshot(dirty);
-        TransactionId inserter = InvalidTransactionId;
-        scan_index(table, storage().tcc_by_xid, &dirty, &key, 1, [&](HeapTuple) {
-            inserter = dirty.xmin;
-            return !TransactionIdIsValid(inserter);
-        });
-        return inserter;
+// The newest version of that row, locked, into tcc; false if it has been deleted, or
+// others are at it and wait is false.
+bool lock_version(Relation table, HeapTuple version, text *xid, bool wait, Tcc &tcc) {
+    return with_latest_snapshot([&](Snapshot) {
+        HeapTuple tuple = lock_row(table, version->t_self, wait);
+        if (tuple) tcc = {*row_of<TccRow>(tuple), xid, nullptr, tuple};
+        return tuple != nullptr;
     });
 }
 
@@ -57,6 +60,7 @@ void insert_tcc(text *xid, const TccRow &row, Jsonb *metadata) {
     with_table(storage().tcc, RowExclusiveLock, [&](Relation table) {
         Datum values[TccColumn::count] = {
             TimestampTzGetDatum(row.due_at),
+            TimestampTzGetDatum(row.expires_at),
             TimestampTzGetDatum(row.begun_at),
             TimestampTzGetDatum(row.ended_at),
             Int32GetDatum(row.attempts),
@@ -85,30 +89,35 @@ void key_branch(ScanKeyData *keys, const Tcc &tcc, text *branch) {
 }  // namespace
 
 bool lock_tcc(text *xid, Tcc &tcc) {
-    for (;;) {
-        if (lock_existing(xid, true, tcc)) return true;
-        lock_xid(xid);
-        const TransactionId inserter = inserter_of(xid);
-        // The second look, after that one, finds what was committed between the two.
-        if (!TransactionIdIsValid(inserter) && !lock_existing(xid, true, tcc)) return false;
-        unlock_xid(xid);
-        if (!TransactionIdIsValid(inserter)) return true;
-        XactLockTableWait(inserter, nullptr, nullptr, XLTW_None);
-    }
+    return with_table(storage().tcc, RowExclusiveLock, [&](Relation table) {
+        for (;;) {
+            lock_xid(xid);
+            const Found found = look_up(table, xid);
+            if (!found.tuple && !TransactionIdIsValid(found.inserter)) return false;
+            unlock_xid(xid);
+            if (found.tuple && lock_version(table, found.tuple, xid, true, tcc)) return true;
+            if (!found.tuple) XactLockTableWait(found.inserter, nullptr, nullptr, XLTW_None);
+        }
+    });
 }
 
 bool try_lock_tcc(text *xid, Tcc &tcc) {
-    return lock_existing(xid, false, tcc);
+    return with_table(storage().tcc, RowExclusiveLock, [&](Relation table) {
+        lock_xid(xid);
+        const Found found = look_up(table, xid);
+        unlock_xid(xid);
+        return found.tuple && lock_version(table, found.tuple, xid, false, tcc);
+    });
 }
 
-void begin_tcc(text *xid, TimestampTz due_at, Jsonb *metadata) {
-    insert_tcc(xid, {due_at, GetCurrentTimestamp(), DT_NOEND, 0, TccState::trying}, metadata);
-    call_worker_at(current_database(), due_at);
+void begin_tcc(text *xid, TimestampTz expires_at, Jsonb *metadata) {
+    insert_tcc(xid, {expires_at, expires_at, GetCurrentTimestamp(), DT_NOEND, 0, TccState::trying}, metadata);
+    call_worker_at(current_database(), expires_at);
 }
 
 void cancel_unknown_tcc(text *xid) {
     const TimestampTz now = GetCurrentTimestamp();
-    insert_tcc(xid, {forgotten_at(now), now, now, 0, TccState::canceled}, nullptr);
+    insert_tcc(xid, {forgotten_at(now), DT_NOEND, now, now, 0, TccState::canceled}, nullptr);
     purge_when_due(forgotten_at(now));
 }
 
@@ -136,7 +145,10 @@ void write_tcc(Tcc &tcc) {
         nulls[TccColumn::last_error - 1] = tcc.last_error == nullptr;
         replace(TccColumn::last_error, tcc.last_error ? CStringGetTextDatum(tcc.last_error) : Datum{0});
         HeapTuple fresh = heap_modify_tuple(tcc.tuple, RelationGetDescr(table), values, nulls, replaces);
+        // A look of others must not meet the row while it is replaced.
+        lock_xid(tcc.xid);
         CatalogTupleUpdate(table, &tcc.tuple->t_self, fresh);
+        unlock_xid(tcc.xid);
         tcc.tuple = fresh;
     });
     CommandCounterIncrement();
@@ -160,18 +172,21 @@ void note_failure(Tcc &tcc, const char *error) {
     call_worker_at(current_database(), tcc.row.due_at);
 }
 
-int find_due(bool ended, TimestampTz now, text **xids, int room) {
+DueList find_due(bool ended, TimestampTz now, std::int64_t max) {
     return with_latest_snapshot([&](Snapshot snapshot) {
         return with_table(storage().tcc, AccessShareLock, [&](Relation table) {
+            std::int64_t room = 64;
+            DueList due = {static_cast<text **>(palloc(room * sizeof(text *))), 0};
             ScanKeyData key;
             key_until(key, TccColumn::due_at, now);
-            int count = 0;
             scan_index(table, storage().tcc_by_due, snapshot, &key, 1, [&](HeapTuple tuple) {
-                if ((row_of<TccRow>(tuple)->ended_at != DT_NOEND) == ended)
-                    xids[count++] = xid_in(tuple, table);
-                return count < room;
+                if ((row_of<TccRow>(tuple)->ended_at != DT_NOEND) != ended) return true;
+                if (due.count == room)
+                    due.xids = static_cast<text **>(repalloc_huge(due.xids, (room *= 2) * sizeof(text *)));
+                due.xids[due.count++] = xid_in(tuple, table);
+                return due.count < max;
             });
-            return count;
+            return due;
         });
     });
 }
@@ -192,14 +207,14 @@ void delete_tcc(const Tcc &tcc) {
     CommandCounterIncrement();
 }
 
+// Rows of branches are never replaced, and the lock of their transaction keeps others
+// from adding any: SnapshotSelf shows them all, and leaves no trace for SSI.
 TransferId find_branch(const Tcc &tcc, text *branch) {
-    return with_latest_snapshot([&](Snapshot snapshot) {
-        return with_table(storage().tcc_branch, AccessShareLock, [&](Relation table) {
-            ScanKeyData keys[2];
-            key_branch(keys, tcc, branch);
-            HeapTuple tuple = find_row(table, storage().tcc_branch_by_name, snapshot, keys, 2);
-            return tuple ? row_of<TccBranchRow>(tuple)->hold : TransferId{0};
-        });
+    return with_table(storage().tcc_branch, AccessShareLock, [&](Relation table) {
+        ScanKeyData keys[2];
+        key_branch(keys, tcc, branch);
+        HeapTuple tuple = find_row(table, storage().tcc_branch_by_name, SnapshotSelf, keys, 2);
+        return tuple ? row_of<TccBranchRow>(tuple)->hold : TransferId{0};
     });
 }
 
@@ -218,21 +233,19 @@ void insert_branch(const Tcc &tcc, text *branch, TransferId hold) {
 }
 
 Branches branches_of(const Tcc &tcc) {
-    return with_latest_snapshot([&](Snapshot snapshot) {
-        return with_table(storage().tcc_branch, AccessShareLock, [&](Relation table) {
-            int room = 8;
-            Branches found = {static_cast<TransferId *>(palloc(room * sizeof(TransferId))), 0};
-            ScanKeyData key;
-            key_branch(&key, tcc, nullptr);
-            scan_index(table, storage().tcc_branch_by_name, snapshot, &key, 1, [&](HeapTuple tuple) {
-                if (found.count == room)
-                    found.holds = static_cast<TransferId *>(
-                        repalloc_huge(found.holds, (room *= 2) * sizeof(TransferId)));
-                found.holds[found.count++] = row_of<TccBranchRow>(tuple)->hold;
-                return true;
-            });
-            return found;
+    return with_table(storage().tcc_branch, AccessShareLock, [&](Relation table) {
+        int room = 8;
+        Branches found = {static_cast<TransferId *>(palloc(room * sizeof(TransferId))), 0};
+        ScanKeyData key;
+        key_branch(&key, tcc, nullptr);
+        scan_index(table, storage().tcc_branch_by_name, SnapshotSelf, &key, 1, [&](HeapTuple tuple) {
+            if (found.count == room)
+                found.holds =
+                    static_cast<TransferId *>(repalloc_huge(found.holds, (room *= 2) * sizeof(TransferId)));
+            found.holds[found.count++] = row_of<TccBranchRow>(tuple)->hold;
+            return true;
         });
+        return found;
     });
 }
 

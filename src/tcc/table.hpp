@@ -35,7 +35,7 @@ bool try_lock_tcc(text *xid, Tcc &tcc);
 
 // After lock_tcc() found none: it is tried from now on; or it is canceled before it
 // was begun, so that a begin that comes later is refused.
-void begin_tcc(text *xid, TimestampTz due_at, Jsonb *metadata);
+void begin_tcc(text *xid, TimestampTz expires_at, Jsonb *metadata);
 void cancel_unknown_tcc(text *xid);
 
 // What it was begun with, or null.
@@ -50,8 +50,13 @@ void end_tcc(Tcc &tcc, TccState state);
 // An attempt to bring it to its end has failed: the next is made some time later.
 void note_failure(Tcc &tcc, const char *error);
 
-// The xids of transactions due now, ended or not, at most room; returns how many.
-int find_due(bool ended, TimestampTz now, text **xids, int room);
+// The xids of transactions due now, ended or not, at most max, in the current
+// memory context.
+struct DueList {
+    text **xids;
+    std::int64_t count;
+};
+DueList find_due(bool ended, TimestampTz now, std::int64_t max);
 
 // Forgets an ended transaction that is locked.
 void delete_tcc(const Tcc &tcc);

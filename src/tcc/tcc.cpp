@@ -70,7 +70,7 @@ Datum freeze(FunctionCallInfo fcinfo, const char *function, OrderOf order_of) {
     refuse_confirmed(tcc);
     Refusal refusal;
     if (!take(database, order, source, destination, refusal)) raise_refusal(refusal);
-    append_hold(order, tcc.row.due_at, true);
+    append_hold(order, tcc.row.expires_at, true);
     insert_branch(tcc, branch, order.id);
     return answer("frozen");
 }
@@ -95,11 +95,11 @@ using namespace ledger;
 LEDGER_FUNCTION(ledger_tcc_begin) {
     begin_posting("ledger.tcc_begin()");
     text *xid = name_argument(fcinfo, 0, "xid");
-    const TimestampTz due_at = deadline_argument(fcinfo, 1, "timeout");
+    const TimestampTz expires_at = deadline_argument(fcinfo, 1, "timeout");
     Jsonb *metadata = metadata_argument(fcinfo, 2);
     Tcc tcc;
     if (!lock_tcc(xid, tcc)) {
-        begin_tcc(xid, due_at, metadata);
+        begin_tcc(xid, expires_at, metadata);
         return answer("trying");
     }
     refuse_canceled(tcc);
@@ -134,7 +134,7 @@ LEDGER_FUNCTION(ledger_tcc_confirm) {
     Database &database = begin_posting("ledger.tcc_confirm()");
     Tcc tcc = existing_tcc(fcinfo);
     refuse_canceled(tcc);
-    if (!has_ended(tcc)) confirm(database, tcc);
+    if (!has_ended(tcc)) confirm(database, tcc, true);
     return answer(state_name(tcc.row.state));
 }
 
@@ -147,7 +147,7 @@ LEDGER_FUNCTION(ledger_tcc_cancel) {
         return answer("canceled");
     }
     refuse_confirmed(tcc);
-    if (!has_ended(tcc)) cancel(database, tcc, TccState::canceled);
+    if (!has_ended(tcc)) cancel(database, tcc, TccState::canceled, true);
     return answer("canceled");
 }
 

@@ -99,8 +99,7 @@ TimestampTz start_due(const List *known) {
     for (int i = 0; i < settings.databases; ++i) {
         DatabaseCall call;
         if (!read_call(i, call)) continue;
-        const TimestampTz retry = call.asked_at + kRetryMs * INT64CONST(1000);
-        const TimestampTz due = Max(call.due_at, retry);
+        const TimestampTz due = Max(call.due_at, call.not_before);
         if (due > now) {
             next = Min(next, due);
             continue;
@@ -113,7 +112,7 @@ TimestampTz start_due(const List *known) {
             forget_calls(call.database);
             continue;
         }
-        note_asked(i, now);
+        put_off(i, now + kRetryMs * INT64CONST(1000));
         complain(start_worker(*found));
         next = Min(next, now + kRetryMs * INT64CONST(1000));
     }

@@ -22,9 +22,12 @@ namespace ledger {
 
 namespace {
 
-// A worker with nothing to do for this long goes; short enough for DROP DATABASE,
-// which waits five seconds for other sessions.
+// A worker with nothing to do for kLingerMs goes, and so does any after kStayMs, for
+// kAwayMs: DROP DATABASE waits five seconds for other sessions, and looks for them ten
+// times a second.
 constexpr int kLingerMs = 2000;
+constexpr int kStayMs = 2500;
+constexpr int kAwayMs = 300;
 
 // What is due but in others' hands (locked, or not committed) is looked at again
 // after this time, and what failed likewise.
@@ -74,32 +77,32 @@ TimestampTz earliest(Oid table_id, Oid index, AttrNumber column) {
     });
 }
 
-// One pass. Each account in a transaction of its own, so that nobody waits for
-// the whole pass. True if there may be more.
-bool fold_long_tails() {
+// Each account in a transaction of its own, so that nobody waits for all of them,
+// and one that cannot be folded is no obstacle for the others. True if there may be
+// more, or somebody else is folding.
+bool fold_long_tails(MemoryContext context) {
     static LongTails found;
     begin();
     found.count = 0;
     if (Database *database = ready_database())
         find_long_tails(*database, txid_of(oldest_running_xid()), found);
     commit();
-    for (int i = 0; i < found.count; ++i) {
+    bool is_free = true;
+    for (int i = 0; i < found.count && is_free; ++i) {
         CHECK_FOR_INTERRUPTS();
-        begin();
-        fold_account(found.accounts[i]);
-        commit();
+        try_in_transaction(context, [&] { is_free = try_fold_account(found.accounts[i]); });
     }
-    return found.count == kAccountsAtOnce;
+    return found.count == kAccountsAtOnce || !is_free;
 }
 
-void expire_holds() {
+void expire_holds(MemoryContext context) {
     std::int64_t expired;
     do {
         CHECK_FOR_INTERRUPTS();
-        begin();
-        Database *database = ready_database();
-        expired = database ? expire_overdue(*database, kHoldsAtOnce) : 0;
-        commit();
+        expired = 0;
+        try_in_transaction(context, [&] {
+            if (Database *database = ready_database()) expired = expire_overdue(*database, kHoldsAtOnce);
+        });
     } while (expired == kHoldsAtOnce);
 }
 
@@ -134,11 +137,12 @@ Database *register_self() {
     return database && pg_atomic_compare_exchange_u32(&database->worker_pid, &none, pid) ? database : nullptr;
 }
 
-// A worker that fails is started again.
+// A worker that fails is started again, after kRetryMs; one that leaves, when the
+// next thing is due, but not at once: who waits to drop the database shall have time.
 void unregister_self(int code, Datum database) {
     auto *entry = reinterpret_cast<Database *>(DatumGetPointer(database));
     if (code == 0)
-        write_time(entry->worker_asked_at, 0);
+        write_time(entry->worker_not_before, after_ms(GetCurrentTimestamp(), kAwayMs));
     else
         call_worker_at(*entry, DT_NOBEGIN);
     pg_atomic_write_u32(&entry->worker_pid, 0);
@@ -157,37 +161,57 @@ void rest() {
     }
 }
 
-void pass(Database &database) {
+// Deadlines first: nothing that keeps balances cheap to read may keep them waiting.
+void pass(Database &database, MemoryContext context) {
     // Before anything is looked at: what calls from now on is not lost.
     write_time(database.worker_due_at, DT_NOEND);
-    pgstat_report_activity(STATE_RUNNING, "folding long tails");
-    const bool more = fold_long_tails();
     pgstat_report_activity(STATE_RUNNING, "expiring holds");
-    expire_holds();
+    expire_holds(context);
     pgstat_report_activity(STATE_RUNNING, "advancing TCC transactions");
     advance_tcc();
     pgstat_report_activity(STATE_RUNNING, "purging what has expired");
     purge_if_due(database);
+    pgstat_report_activity(STATE_RUNNING, "folding long tails");
+    const bool more = fold_long_tails(context);
     const TimestampTz now = GetCurrentTimestamp();
     const TimestampTz next = next_deadline(database);
     call_worker_at(database, more ? now : next <= now ? after_ms(now, kRetryMs) : next);
 }
 
+// Passes while something is due, but not for ever: a database whose worker never
+// leaves could not be dropped, or be a template.
 void work(Database &database) {
-    TimestampTz last_pass = GetCurrentTimestamp();
-    pass(database);
+    MemoryContext context = AllocSetContextCreate(TopMemoryContext, "ledger worker", ALLOCSET_DEFAULT_SIZES);
+    const TimestampTz arrived = GetCurrentTimestamp();
+    TimestampTz last_pass = arrived;
+    pass(database, context);
     for (;;) {
+        MemoryContextReset(context);
         rest();
         if (!settings.worker) return;
         const TimestampTz now = GetCurrentTimestamp();
         const TimestampTz due = read_time(database.worker_due_at);
+        if (now > after_ms(arrived, kStayMs)) return;
         if (due <= now) {
-            pass(database);
+            pass(database, context);
             last_pass = now;
         } else if (due > after_ms(now, kLingerMs) && now > after_ms(last_pass, kLingerMs)) {
             return;
         }
     }
+}
+
+// What ALTER DATABASE or ALTER SYSTEM say for sessions must not stop the worker.
+void choose_settings() {
+    const auto set = [](const char *name, const char *value) {
+        SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
+    };
+    // What a crash takes back is done again: no need to wait for the disk.
+    set("synchronous_commit", "off");
+    set("default_transaction_isolation", "read committed");
+    set("default_transaction_read_only", "off");
+    set("lock_timeout", "0");
+    set("application_name", MyBgworkerEntry->bgw_name);
 }
 
 }  // namespace
@@ -214,11 +238,9 @@ void ledger_worker_main(Datum database_oid) {
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     BackgroundWorkerUnblockSignals();
     BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(database_oid), InvalidOid, 0);
-    // A fold that a crash takes back is made again: no need to wait for the disk.
-    SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_OVERRIDE);
+    choose_settings();
     Database *database = register_self();
     if (!database) return;
-    SetConfigOption("application_name", MyBgworkerEntry->bgw_name, PGC_USERSET, PGC_S_OVERRIDE);
     before_shmem_exit(unregister_self, PointerGetDatum(database));
     work(*database);
 }

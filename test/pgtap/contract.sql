@@ -76,7 +76,7 @@ SELECT columns_are('ledger', 'stock', '{sku,on_hand,reserved,available,sold}'::n
 SELECT columns_are('ledger', 'requests', '{kind,scope,key,state,retryable,attempt,leased_until,fingerprint,arguments,response,transfer_id,begun_at,expires_at}'::name[]);
 SELECT columns_are('ledger', 'stat', '{transfers,refusals,slot_loads,evictions,folds,longest_tail,lanes_in_use,slots_in_use,slots_total,prepared_effects,worker_pid,worker_due_at}'::name[]);
 SELECT columns_are('ledger', 'holds', '{id,source,destination,asset,amount,posted,remaining,state,expires_at,xid,created_at,metadata}'::name[]);
-SELECT columns_are('ledger', 'tcc_transactions', '{xid,state,age,branches,frozen,next_at,attempts,last_error,begun_at,ended_at,metadata}'::name[]);
+SELECT columns_are('ledger', 'tcc_transactions', '{xid,state,age,branches,frozen,expires_at,next_at,attempts,last_error,begun_at,ended_at,metadata}'::name[]);
 SELECT columns_are('ledger', 'tcc_branches', '{xid,branch,state,source,destination,asset,amount,hold,tried_at}'::name[]);
 
 SELECT is(array_to_string(proargnames, ' '), expected, oid::regprocedure::text || ' names its arguments and results')

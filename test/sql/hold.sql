@@ -34,13 +34,13 @@ SELECT ledger.balance_at('h:a', now() + '1 hour'), ledger.balance_at('h:b', now(
 -- A part is posted and ends it: the rest goes back.
 SELECT ledger.hold('h:a', 'h:b', 30, metadata => '{"name": "part"}') > 0;
 SELECT helper.told(format('SELECT ledger.post_hold(%s, 12.34)', helper.hold('part')));
-SELECT amount, posted, remaining, state FROM ledger.holds WHERE id = helper.hold('part');
-SELECT kind, amount FROM ledger.transfers WHERE ref = helper.hold('part') ORDER BY id;
+SELECT amount, posted, remaining, state FROM ledger.holds WHERE id = (SELECT helper.hold('part'));
+SELECT kind, amount FROM ledger.transfers WHERE ref = (SELECT helper.hold('part')) ORDER BY id;
 -- Several parts, until nothing remains.
 SELECT ledger.hold('h:a', 'h:b', 10, metadata => '{"name": "parts"}') > 0;
 SELECT helper.told(format('SELECT ledger.post_hold(%s, 3.33, final => false)', helper.hold('parts')));
 SELECT helper.told(format('SELECT ledger.post_hold(%s, 3.33, final => false)', helper.hold('parts')));
-SELECT amount, posted, remaining, state FROM ledger.holds WHERE id = helper.hold('parts');
+SELECT amount, posted, remaining, state FROM ledger.holds WHERE id = (SELECT helper.hold('parts'));
 SELECT helper.told(format('SELECT ledger.post_hold(%s, 3.35)', helper.hold('parts')));
 SELECT helper.told(format('SELECT ledger.post_hold(%s, 3.333)', helper.hold('parts')));
 SELECT helper.told(format('SELECT ledger.post_hold(%s, 0)', helper.hold('parts')));
@@ -48,7 +48,7 @@ SELECT helper.told(format('SELECT ledger.post_hold(%s, -1)', helper.hold('parts'
 SELECT helper.told(format('SELECT ledger.post_hold(%s, %L)', helper.hold('parts'), 'NaN'));
 SELECT helper.told(format('SELECT ledger.post_hold(%s, 1, final => NULL)', helper.hold('parts')));
 SELECT helper.told(format('SELECT ledger.post_hold(%s, 3.34, final => false)', helper.hold('parts')));
-SELECT amount, posted, remaining, state FROM ledger.holds WHERE id = helper.hold('parts');
+SELECT amount, posted, remaining, state FROM ledger.holds WHERE id = (SELECT helper.hold('parts'));
 SELECT helper.told(format('SELECT ledger.post_hold(%s, 0.01, final => false)', helper.hold('parts')));
 -- Some parts, and the rest is voided.
 SELECT ledger.hold('h:a', 'h:b', 10, metadata => '{"name": "cut"}') > 0;
@@ -65,7 +65,7 @@ SELECT helper.told(format('SELECT ledger.void_hold(%s)', helper.hold('short')));
 BEGIN;
 SELECT ledger.hold('h:a', 'h:b', 5, '1 ms', metadata => '{"name": "same transaction"}') > 0, pg_sleep(0.01);
 SELECT ledger.expire_holds() >= 1;
-SELECT state, remaining, expires_at FROM ledger.holds WHERE id = helper.hold('same transaction');
+SELECT state, remaining, expires_at FROM ledger.holds WHERE id = (SELECT helper.hold('same transaction'));
 COMMIT;
 SELECT helper.told(format('SELECT ledger.post_hold(%s)', helper.hold('same transaction')));
 SELECT helper.told(format('SELECT ledger.void_hold(%s)', helper.hold('same transaction')));
@@ -84,6 +84,14 @@ ROLLBACK;
 BEGIN;
 SELECT count(ledger.hold('h:a', 'h:b', 2)) FROM generate_series(1, 3);
 SELECT amount FROM ledger.transfer_up_to('h:a', 'world', 1000);
+ROLLBACK;
+-- What was given back stays so where the destination refuses.
+BEGIN;
+SELECT ledger.open_account('h:low', 'USD', ceiling => 5) > 0, ledger.hold('h:a', 'h:b', 10, '1 ms') > 0;
+SELECT pg_sleep(0.01);
+SELECT status FROM ledger.transfer_batch('{h:a}', '{h:low}', '{12}', atomic => false);
+SELECT posted, held, available FROM ledger.balance('h:a');
+SELECT ledger.transfer('h:a', 'world', 12) > 0;
 ROLLBACK;
 SELECT helper.told($$SELECT ledger.hold('h:a', 'h:b', 1, '0')$$);
 SELECT helper.told($$SELECT ledger.hold('h:a', 'h:b', 1, '-1 s')$$);
@@ -113,9 +121,9 @@ SELECT helper.told($$SELECT ledger.hold('h:a', 'nobody', 1)$$);
 SELECT helper.told($$SELECT ledger.hold('h:a', 'h:b', 0)$$);
 SELECT helper.told($$SELECT ledger.hold('h:a', 'h:b', 0.001)$$);
 SELECT helper.told(format('SELECT ledger.reverse_transfer(%s)', helper.hold('one')));
-SELECT helper.told(format('SELECT ledger.reverse_transfer(%s)', (SELECT id FROM ledger.transfers WHERE kind = 'void' AND ref = helper.hold('cut'))));
+SELECT helper.told(format('SELECT ledger.reverse_transfer(%s)', (SELECT id FROM ledger.transfers WHERE kind = 'void' AND ref = (SELECT helper.hold('cut')))));
 -- What a hold posted can be reversed.
-SELECT ledger.reverse_transfer((SELECT id FROM ledger.transfers WHERE kind = 'post' AND ref = helper.hold('one'))) > 0;
+SELECT ledger.reverse_transfer((SELECT id FROM ledger.transfers WHERE kind = 'post' AND ref = (SELECT helper.hold('one')))) > 0;
 
 -- Keys.
 SELECT ledger.hold('h:a', 'h:b', 1, '1 hour', 'h-1') = ledger.hold('h:a', 'h:b', 1, '60 min', 'h-1');
@@ -132,12 +140,12 @@ SELECT ledger.post_hold(helper.hold('saved')) > 0;
 ROLLBACK TO s;
 SELECT ledger.void_hold(helper.hold('saved')) > 0;
 ROLLBACK TO s;
-SELECT state, remaining FROM ledger.holds WHERE id = helper.hold('saved');
+SELECT state, remaining FROM ledger.holds WHERE id = (SELECT helper.hold('saved'));
 SELECT ledger.hold('h:a', 'h:b', 1) > 0;
 ROLLBACK TO s;
 SELECT ledger.post_hold(helper.hold('saved')) > 0;
 COMMIT;
-SELECT state, posted FROM ledger.holds WHERE id = helper.hold('saved');
+SELECT state, posted FROM ledger.holds WHERE id = (SELECT helper.hold('saved'));
 
 -- Every state by every call, with and without a part posted before, against a model: who may
 -- resolve it, what is told otherwise, and what moves.

@@ -1,51 +1,51 @@
 -- TCC: Try, Confirm, Cancel under a fence: repeated, reordered, too late, never begun.
 \a \t
-SELECT ledger.open_account('t:a', 'USD') > 0, ledger.open_account('t:b', 'USD') > 0, ledger.transfer('world', 't:a', 100) > 0,
-       ledger.open_account('t:points', 'POINT') > 0, ledger.open_account('t:bank', 'POINT', floor => NULL) > 0,
-       ledger.transfer('t:bank', 't:points', 1000) > 0, ledger.create_stock('T', 10) > 0;
+SELECT ledger.open_account('tcc:a', 'USD') > 0, ledger.open_account('tcc:b', 'USD') > 0, ledger.transfer('world', 'tcc:a', 100) > 0,
+       ledger.open_account('tcc:points', 'POINT') > 0, ledger.open_account('tcc:bank', 'POINT', floor => NULL) > 0,
+       ledger.transfer('tcc:bank', 'tcc:points', 1000) > 0, ledger.create_stock('T', 10) > 0;
 
 -- Money, points and stock: three tries, one confirm.
 SELECT ledger.tcc_begin('order-1', metadata => '{"order": 1}');
 SELECT ledger.tcc_freeze_stock('order-1', 'stock', 'T', 2);
-SELECT ledger.tcc_freeze('order-1', 'balance', 't:a', 't:b', 30.50);
-SELECT ledger.tcc_freeze('order-1', 'points', 't:points', 't:bank', 305);
+SELECT ledger.tcc_freeze('order-1', 'balance', 'tcc:a', 'tcc:b', 30.50);
+SELECT ledger.tcc_freeze('order-1', 'points', 'tcc:points', 'tcc:bank', 305);
 SELECT xid, state, branches, frozen, round(extract(epoch FROM next_at - begun_at)), attempts, last_error, ended_at, metadata FROM ledger.tcc_transactions WHERE xid = 'order-1';
 SELECT branch, state, source, destination, asset, amount FROM ledger.tcc_branches WHERE xid = 'order-1' ORDER BY branch;
-SELECT account, posted, held, incoming, available FROM ledger.accounts WHERE account IN ('t:a', 't:b', 't:points', 'T') ORDER BY account;
+SELECT account, posted, held, incoming, available FROM ledger.accounts WHERE account IN ('tcc:a', 'tcc:b', 'tcc:points', 'T') ORDER BY account;
 SELECT ledger.tcc_confirm('order-1');
 SELECT xid, state, branches, frozen, next_at, ended_at IS NOT NULL FROM ledger.tcc_transactions WHERE xid = 'order-1';
-SELECT account, posted, held, incoming, available FROM ledger.accounts WHERE account IN ('t:a', 't:b', 't:points', 'T') ORDER BY account;
+SELECT account, posted, held, incoming, available FROM ledger.accounts WHERE account IN ('tcc:a', 'tcc:b', 'tcc:points', 'T') ORDER BY account;
 SELECT * FROM ledger.stock WHERE sku = 'T';
 
 -- What cannot be had leaves the transaction as it was; it is canceled on all branches.
 SELECT ledger.tcc_begin('order-2');
-SELECT ledger.tcc_freeze('order-2', 'balance', 't:a', 't:b', 60);
-SELECT helper.told($$SELECT ledger.tcc_freeze('order-2', 'points', 't:points', 't:bank', 1000)$$);
+SELECT ledger.tcc_freeze('order-2', 'balance', 'tcc:a', 'tcc:b', 60);
+SELECT helper.told($$SELECT ledger.tcc_freeze('order-2', 'points', 'tcc:points', 'tcc:bank', 1000)$$);
 SELECT helper.told($$SELECT ledger.tcc_freeze_stock('order-2', 'stock', 'T', 9)$$);
-SELECT helper.told($$SELECT ledger.tcc_freeze('order-2', 'none', 't:a', 'nobody', 1)$$);
-SELECT helper.told($$SELECT ledger.tcc_freeze('order-2', 'none', 't:a', 't:points', 1)$$);
-SELECT helper.told($$SELECT ledger.tcc_freeze('order-2', 'none', 't:a', 't:b', 0)$$);
+SELECT helper.told($$SELECT ledger.tcc_freeze('order-2', 'none', 'tcc:a', 'nobody', 1)$$);
+SELECT helper.told($$SELECT ledger.tcc_freeze('order-2', 'none', 'tcc:a', 'tcc:points', 1)$$);
+SELECT helper.told($$SELECT ledger.tcc_freeze('order-2', 'none', 'tcc:a', 'tcc:b', 0)$$);
 SELECT helper.told($$SELECT ledger.tcc_freeze_stock('order-2', 'none', 'T', 0)$$);
-SELECT helper.told($$SELECT ledger.tcc_freeze_stock('order-2', 'none', 't:a', 1)$$);
+SELECT helper.told($$SELECT ledger.tcc_freeze_stock('order-2', 'none', 'tcc:a', 1)$$);
 SELECT ledger.tcc_cancel('order-2');
 SELECT branch, state FROM ledger.tcc_branches WHERE xid = 'order-2';
-SELECT held FROM ledger.balance('t:a');
+SELECT held FROM ledger.balance('tcc:a');
 
 -- A branch's hold is the transaction's alone; overdue or not, nobody else resolves it.
 SELECT ledger.tcc_begin('order-3', '1 hour');
-SELECT ledger.tcc_freeze('order-3', 'b', 't:a', 't:b', 1);
+SELECT ledger.tcc_freeze('order-3', 'b', 'tcc:a', 'tcc:b', 1);
 SELECT helper.told(format('SELECT ledger.post_hold(%s)', (SELECT hold FROM ledger.tcc_branches WHERE xid = 'order-3')));
 SELECT helper.told(format('SELECT ledger.void_hold(%s)', (SELECT hold FROM ledger.tcc_branches WHERE xid = 'order-3')));
 SELECT source, remaining, state, xid, expires_at IS NOT NULL FROM ledger.holds WHERE xid = 'order-3';
 
 -- A frozen account: the decision stands, nothing is moved, and it goes on when it can.
-SELECT ledger.freeze_account('t:b');
+SELECT ledger.freeze_account('tcc:b');
 SELECT ledger.tcc_confirm('order-3');
 SELECT xid, state, branches, frozen, attempts, last_error, next_at > begun_at FROM ledger.tcc_transactions WHERE xid = 'order-3';
 SELECT expires_at FROM ledger.holds WHERE xid = 'order-3';
 SELECT helper.told($$SELECT ledger.tcc_cancel('order-3')$$);
 SELECT helper.told($$SELECT ledger.tcc_confirm_branch('order-3', 'b')$$);
-SELECT ledger.unfreeze_account('t:b');
+SELECT ledger.unfreeze_account('tcc:b');
 SELECT ledger.tcc_confirm('order-3');
 SELECT xid, state, branches, frozen, attempts > 0, last_error FROM ledger.tcc_transactions WHERE xid = 'order-3';
 
@@ -56,10 +56,10 @@ SELECT helper.told($$SELECT ledger.tcc_begin(repeat('x', 256))$$);
 SELECT helper.told($$SELECT ledger.tcc_begin('x', '0')$$);
 SELECT helper.told($$SELECT ledger.tcc_begin('x', '-1 s')$$);
 SELECT helper.told($$SELECT ledger.tcc_begin('x', '1000 years')$$);
-SELECT helper.told($$SELECT ledger.tcc_freeze('nothing', 'b', 't:a', 't:b', 1)$$);
-SELECT helper.told($$SELECT ledger.tcc_freeze('order-3', NULL, 't:a', 't:b', 1)$$);
-SELECT helper.told($$SELECT ledger.tcc_freeze('order-3', repeat('x', 256), 't:a', 't:b', 1)$$);
-SELECT helper.told($$SELECT ledger.tcc_freeze('order-3', 'b', NULL, 't:b', 1)$$);
+SELECT helper.told($$SELECT ledger.tcc_freeze('nothing', 'b', 'tcc:a', 'tcc:b', 1)$$);
+SELECT helper.told($$SELECT ledger.tcc_freeze('order-3', NULL, 'tcc:a', 'tcc:b', 1)$$);
+SELECT helper.told($$SELECT ledger.tcc_freeze('order-3', repeat('x', 256), 'tcc:a', 'tcc:b', 1)$$);
+SELECT helper.told($$SELECT ledger.tcc_freeze('order-3', 'b', NULL, 'tcc:b', 1)$$);
 SELECT helper.told($$SELECT ledger.tcc_confirm(NULL)$$);
 SELECT helper.told($$SELECT ledger.tcc_cancel(NULL)$$);
 SELECT helper.told($$SELECT ledger.tcc_confirm_branch('order-3', NULL)$$);
@@ -78,9 +78,9 @@ BEGIN
     EXECUTE format(CASE call
         WHEN 'begin' THEN 'SELECT ledger.tcc_begin(%L, metadata => ''{"m": 1}'')'
         WHEN 'begin other' THEN 'SELECT ledger.tcc_begin(%L, metadata => ''{"m": 2}'')'
-        WHEN 'freeze a' THEN 'SELECT ledger.tcc_freeze(%L, ''a'', ''t:bank'', ''t:points'', 3)'
-        WHEN 'freeze a other' THEN 'SELECT ledger.tcc_freeze(%L, ''a'', ''t:bank'', ''t:points'', 4)'
-        WHEN 'freeze c' THEN 'SELECT ledger.tcc_freeze(%L, ''c'', ''t:bank'', ''t:points'', 7)'
+        WHEN 'freeze a' THEN 'SELECT ledger.tcc_freeze(%L, ''a'', ''tcc:bank'', ''tcc:points'', 3)'
+        WHEN 'freeze a other' THEN 'SELECT ledger.tcc_freeze(%L, ''a'', ''tcc:bank'', ''tcc:points'', 4)'
+        WHEN 'freeze c' THEN 'SELECT ledger.tcc_freeze(%L, ''c'', ''tcc:bank'', ''tcc:points'', 7)'
         WHEN 'confirm' THEN 'SELECT ledger.tcc_confirm(%L)'
         WHEN 'cancel' THEN 'SELECT ledger.tcc_cancel(%L)'
         WHEN 'confirm a' THEN 'SELECT ledger.tcc_confirm_branch(%L, ''a'')'
@@ -102,7 +102,7 @@ BEGIN
     END IF;
     PERFORM ledger.tcc_begin(x, CASE WHEN state IN ('overdue', 'timed out') THEN '30 ms'::interval END, '{"m": 1}');
     IF state <> 'empty' THEN
-        PERFORM ledger.tcc_freeze(x, 'a', 't:bank', 't:points', 3), ledger.tcc_freeze(x, 'b', 't:bank', 't:points', 5);
+        PERFORM ledger.tcc_freeze(x, 'a', 'tcc:bank', 'tcc:points', 3), ledger.tcc_freeze(x, 'b', 'tcc:bank', 'tcc:points', 5);
     END IF;
     CASE state
         WHEN 'overdue' THEN PERFORM pg_sleep(0.04);
@@ -128,11 +128,11 @@ BEGIN
         ORDER BY s.i, c.k
     LOOP
         x := format('%s, %s', state, call);
-        SELECT b.posted, b.incoming INTO before FROM ledger.balance('t:points') AS b;
+        SELECT b.posted, b.incoming INTO before FROM ledger.balance('tcc:points') AS b;
         PERFORM helper.tcc_bring(x, state);
         told := helper.tcc_call(x, call);
         became := helper.tcc_state(x);
-        SELECT b.posted, b.incoming INTO after FROM ledger.balance('t:points') AS b;
+        SELECT b.posted, b.incoming INTO after FROM ledger.balance('tcc:points') AS b;
         moved := after.posted - before.posted;
         held := after.incoming - before.incoming;
         -- Repeated, it tells the same and changes nothing.
@@ -197,8 +197,8 @@ SELECT state, call, told, again FROM tcc_seen WHERE again IS NOT NULL ORDER BY s
 SELECT call, string_agg(told, ' ' ORDER BY array_position('{none,empty,trying,overdue,confirming,confirmed,canceling,canceled,canceled unbegun,timed out}', state)) FROM tcc_seen GROUP BY call ORDER BY call;
 -- Decided by a branch, the worker goes on with the rest when the timeout has passed.
 BEGIN;
-SELECT ledger.tcc_begin('half', '30 ms'), ledger.tcc_freeze('half', 'a', 't:bank', 't:points', 3), ledger.tcc_freeze('half', 'b', 't:bank', 't:points', 5), ledger.tcc_confirm_branch('half', 'b');
-SELECT ledger.tcc_begin('half not', '30 ms'), ledger.tcc_freeze('half not', 'a', 't:bank', 't:points', 3), ledger.tcc_freeze('half not', 'b', 't:bank', 't:points', 5), ledger.tcc_cancel_branch('half not', 'b');
+SELECT ledger.tcc_begin('half', '30 ms'), ledger.tcc_freeze('half', 'a', 'tcc:bank', 'tcc:points', 3), ledger.tcc_freeze('half', 'b', 'tcc:bank', 'tcc:points', 5), ledger.tcc_confirm_branch('half', 'b');
+SELECT ledger.tcc_begin('half not', '30 ms'), ledger.tcc_freeze('half not', 'a', 'tcc:bank', 'tcc:points', 3), ledger.tcc_freeze('half not', 'b', 'tcc:bank', 'tcc:points', 5), ledger.tcc_cancel_branch('half not', 'b');
 SELECT pg_sleep(0.04);
 SELECT ledger.expire_holds();
 SELECT ledger.tcc_expire();
@@ -206,9 +206,9 @@ SELECT helper.tcc_state('half'), helper.tcc_state('half not');
 COMMIT;
 -- A call short of balance takes what an overdue branch holds; then it can only be canceled.
 BEGIN;
-SELECT ledger.tcc_begin('slow', '20 ms'), ledger.tcc_freeze('slow', 'a', 't:a', 't:b', (SELECT available FROM ledger.balance('t:a')));
+SELECT ledger.tcc_begin('slow', '20 ms'), ledger.tcc_freeze('slow', 'a', 'tcc:a', 'tcc:b', (SELECT available FROM ledger.balance('tcc:a')));
 SELECT pg_sleep(0.03);
-SELECT ledger.transfer('t:a', 'world', (SELECT posted FROM ledger.balance('t:a'))) > 0;
+SELECT ledger.transfer('tcc:a', 'world', (SELECT posted FROM ledger.balance('tcc:a'))) > 0;
 SELECT helper.tcc_state('slow');
 SELECT helper.told($$SELECT ledger.tcc_confirm('slow')$$);
 SELECT helper.told($$SELECT ledger.tcc_confirm_branch('slow', 'a')$$);
@@ -218,15 +218,15 @@ ROLLBACK;
 -- Ten thousand branches in one transaction.
 BEGIN;
 SELECT ledger.tcc_begin('many', NULL);
-SELECT count(ledger.tcc_freeze('many', 'b' || i, 't:bank', 't:points', 1)) FROM generate_series(1, 10000) AS i;
+SELECT count(ledger.tcc_freeze('many', 'b' || i, 'tcc:bank', 'tcc:points', 1)) FROM generate_series(1, 10000) AS i;
 SELECT ledger.tcc_confirm('many');
 COMMIT;
 SELECT state, branches, frozen FROM ledger.tcc_transactions WHERE xid = 'many';
-SELECT posted, incoming FROM ledger.balance('t:points');
+SELECT posted, incoming FROM ledger.balance('tcc:points');
 -- Ended ones are forgotten in time, and their xids are fresh again.
 BEGIN;
 SET LOCAL ledger.key_ttl = 1;
-SELECT ledger.tcc_begin('old'), ledger.tcc_freeze('old', 'b', 't:bank', 't:points', 1), ledger.tcc_confirm('old'), ledger.tcc_cancel('old unbegun');
+SELECT ledger.tcc_begin('old'), ledger.tcc_freeze('old', 'b', 'tcc:bank', 'tcc:points', 1), ledger.tcc_confirm('old'), ledger.tcc_cancel('old unbegun');
 SELECT pg_sleep(1.01);
 SELECT ledger.purge_requests() >= 2;
 SELECT count(*) FROM ledger.tcc_transactions WHERE xid LIKE 'old%';
