@@ -167,7 +167,7 @@ void put_interval(JsonObject &object, const char *name, NullableDatum value) {
     char text[MAXDATELEN + 1];
     interval2itm(*DatumGetIntervalP(value.value), &parts);
     EncodeInterval(&parts, INTSTYLE_POSTGRES, text);
-    put_string(object, name, text);
+    put_string(object, name, pstrdup(text));  // the object refers to it until it ends
 }
 
 void put_texts(JsonObject &object, const char *name, const Datum *values, const bool *nulls, int count) {

@@ -1,7 +1,7 @@
 -- Holds: set aside now, posted, voided or expired later, once.
 \a \t
-SELECT ledger.open_account('h:a', 'USD') > 0, ledger.open_account('h:b', 'USD', ceiling => 200) > 0,
-       ledger.open_account('h:eur', 'EUR') > 0, ledger.transfer('world', 'h:a', 100) > 0;
+SELECT ledger.open_account('hold:a', 'USD') > 0, ledger.open_account('hold:b', 'USD', ceiling => 200) > 0,
+       ledger.open_account('hold:eur', 'EUR') > 0, ledger.transfer('world', 'hold:a', 100) > 0;
 -- Ids are new in every run: a hold is called by its metadata.
 CREATE FUNCTION helper.hold(name text) RETURNS bigint LANGUAGE sql AS
     $$SELECT h.id FROM ledger.holds AS h WHERE h.metadata ->> 'name' = name$$;
@@ -9,35 +9,35 @@ CREATE FUNCTION helper.told(statement text) RETURNS text LANGUAGE sql AS
     $$SELECT regexp_replace(helper.outcome(statement), '\d{15,}', 'ID', 'g')$$;
 
 -- It cannot be spent, and neither balance changes.
-SELECT ledger.hold('h:a', 'h:b', 60, metadata => '{"name": "one"}') > 0;
-SELECT account, posted, held, incoming, available FROM ledger.accounts WHERE account IN ('h:a', 'h:b') ORDER BY account;
-SELECT helper.told($$SELECT ledger.transfer('h:a', 'world', 40.01)$$);
-SELECT helper.told($$SELECT ledger.hold('h:a', 'h:b', 40.01)$$);
-SELECT helper.told($$SELECT ledger.try_transfer('h:a', 'world', 40.01)$$);
+SELECT ledger.hold('hold:a', 'hold:b', 60, metadata => '{"name": "one"}') > 0;
+SELECT account, posted, held, incoming, available FROM ledger.accounts WHERE account IN ('hold:a', 'hold:b') ORDER BY account;
+SELECT helper.told($$SELECT ledger.transfer('hold:a', 'world', 40.01)$$);
+SELECT helper.told($$SELECT ledger.hold('hold:a', 'hold:b', 40.01)$$);
+SELECT helper.told($$SELECT ledger.try_transfer('hold:a', 'world', 40.01)$$);
 -- It counts towards the ceiling, so that it can always be posted.
-SELECT helper.told($$SELECT ledger.transfer('world', 'h:b', 140.01)$$);
-SELECT helper.told($$SELECT ledger.hold('world', 'h:b', 140.01)$$);
+SELECT helper.told($$SELECT ledger.transfer('world', 'hold:b', 140.01)$$);
+SELECT helper.told($$SELECT ledger.hold('world', 'hold:b', 140.01)$$);
 -- Neither account can be closed, nor a limit be set that the hold would pass.
-SELECT helper.told($$SELECT ledger.close_account('h:b')$$);
-SELECT helper.told($$SELECT ledger.alter_account('h:b', ceiling => 59)$$);
-SELECT helper.told($$SELECT ledger.alter_account('h:a', floor => 41)$$);
+SELECT helper.told($$SELECT ledger.close_account('hold:b')$$);
+SELECT helper.told($$SELECT ledger.alter_account('hold:b', ceiling => 59)$$);
+SELECT helper.told($$SELECT ledger.alter_account('hold:a', floor => 41)$$);
 -- All of it is posted.
 SELECT helper.told(format('SELECT ledger.post_hold(%s)', helper.hold('one')));
-SELECT account, posted, held, incoming, available FROM ledger.accounts WHERE account IN ('h:a', 'h:b') ORDER BY account;
-SELECT kind, source, destination, amount, ref IS NOT NULL AS has_ref FROM ledger.transfers WHERE source = 'h:a' ORDER BY id;
+SELECT account, posted, held, incoming, available FROM ledger.accounts WHERE account IN ('hold:a', 'hold:b') ORDER BY account;
+SELECT kind, source, destination, amount, ref IS NOT NULL AS has_ref FROM ledger.transfers WHERE source = 'hold:a' ORDER BY id;
 SELECT helper.told(format('SELECT ledger.post_hold(%s)', helper.hold('one')));
 SELECT helper.told(format('SELECT ledger.void_hold(%s)', helper.hold('one')));
-SELECT account, amount, counterparty, kind FROM ledger.entries WHERE account IN ('h:a', 'h:b') ORDER BY transfer_id, account;
-SELECT kind, amount, balance FROM ledger.statement('h:a');
-SELECT ledger.balance_at('h:a', now() + '1 hour'), ledger.balance_at('h:b', now() + '1 hour');
+SELECT account, amount, counterparty, kind FROM ledger.entries WHERE account IN ('hold:a', 'hold:b') ORDER BY transfer_id, account;
+SELECT kind, amount, balance FROM ledger.statement('hold:a');
+SELECT ledger.balance_at('hold:a', now() + '1 hour'), ledger.balance_at('hold:b', now() + '1 hour');
 
 -- A part is posted and ends it: the rest goes back.
-SELECT ledger.hold('h:a', 'h:b', 30, metadata => '{"name": "part"}') > 0;
+SELECT ledger.hold('hold:a', 'hold:b', 30, metadata => '{"name": "part"}') > 0;
 SELECT helper.told(format('SELECT ledger.post_hold(%s, 12.34)', helper.hold('part')));
 SELECT amount, posted, remaining, state FROM ledger.holds WHERE id = (SELECT helper.hold('part'));
 SELECT kind, amount FROM ledger.transfers WHERE ref = (SELECT helper.hold('part')) ORDER BY id;
 -- Several parts, until nothing remains.
-SELECT ledger.hold('h:a', 'h:b', 10, metadata => '{"name": "parts"}') > 0;
+SELECT ledger.hold('hold:a', 'hold:b', 10, metadata => '{"name": "parts"}') > 0;
 SELECT helper.told(format('SELECT ledger.post_hold(%s, 3.33, final => false)', helper.hold('parts')));
 SELECT helper.told(format('SELECT ledger.post_hold(%s, 3.33, final => false)', helper.hold('parts')));
 SELECT amount, posted, remaining, state FROM ledger.holds WHERE id = (SELECT helper.hold('parts'));
@@ -51,97 +51,97 @@ SELECT helper.told(format('SELECT ledger.post_hold(%s, 3.34, final => false)', h
 SELECT amount, posted, remaining, state FROM ledger.holds WHERE id = (SELECT helper.hold('parts'));
 SELECT helper.told(format('SELECT ledger.post_hold(%s, 0.01, final => false)', helper.hold('parts')));
 -- Some parts, and the rest is voided.
-SELECT ledger.hold('h:a', 'h:b', 10, metadata => '{"name": "cut"}') > 0;
+SELECT ledger.hold('hold:a', 'hold:b', 10, metadata => '{"name": "cut"}') > 0;
 SELECT helper.told(format('SELECT ledger.post_hold(%s, 4, final => false)', helper.hold('cut')));
 SELECT helper.told(format('SELECT ledger.void_hold(%s)', helper.hold('cut')));
 SELECT helper.told(format('SELECT ledger.void_hold(%s)', helper.hold('cut')));
 SELECT helper.told(format('SELECT ledger.post_hold(%s)', helper.hold('cut')));
-SELECT account, posted, held, incoming FROM ledger.accounts WHERE account IN ('h:a', 'h:b') ORDER BY account;
+SELECT account, posted, held, incoming FROM ledger.accounts WHERE account IN ('hold:a', 'hold:b') ORDER BY account;
 
 -- Time: past its ttl it cannot be posted or voided, whether or not it has been expired.
-SELECT ledger.hold('h:a', 'h:b', 5, '20 ms', metadata => '{"name": "short"}') > 0, pg_sleep(0.03);
+SELECT ledger.hold('hold:a', 'hold:b', 5, '20 ms', metadata => '{"name": "short"}') > 0, pg_sleep(0.03);
 SELECT helper.told(format('SELECT ledger.post_hold(%s)', helper.hold('short')));
 SELECT helper.told(format('SELECT ledger.void_hold(%s)', helper.hold('short')));
 BEGIN;
-SELECT ledger.hold('h:a', 'h:b', 5, '1 ms', metadata => '{"name": "same transaction"}') > 0, pg_sleep(0.01);
+SELECT ledger.hold('hold:a', 'hold:b', 5, '1 ms', metadata => '{"name": "same transaction"}') > 0, pg_sleep(0.01);
 SELECT ledger.expire_holds() >= 1;
 SELECT state, remaining, expires_at FROM ledger.holds WHERE id = (SELECT helper.hold('same transaction'));
 COMMIT;
 SELECT helper.told(format('SELECT ledger.post_hold(%s)', helper.hold('same transaction')));
 SELECT helper.told(format('SELECT ledger.void_hold(%s)', helper.hold('same transaction')));
 -- Who is short of balance first gets back what overdue holds set aside.
-SELECT posted FROM ledger.balance('h:a');
+SELECT posted FROM ledger.balance('hold:a');
 BEGIN;
-SELECT count(ledger.hold('h:a', 'h:b', 2, '1 ms')) FROM generate_series(1, 3);
+SELECT count(ledger.hold('hold:a', 'hold:b', 2, '1 ms')) FROM generate_series(1, 3);
 SELECT pg_sleep(0.01);
-SELECT ledger.transfer('h:a', 'world', (SELECT posted FROM ledger.balance('h:a'))) > 0;
+SELECT ledger.transfer('hold:a', 'world', (SELECT posted FROM ledger.balance('hold:a'))) > 0;
 ROLLBACK;
 BEGIN;
-SELECT count(ledger.hold('h:a', 'h:b', 2, '1 ms')) FROM generate_series(1, 3);
+SELECT count(ledger.hold('hold:a', 'hold:b', 2, '1 ms')) FROM generate_series(1, 3);
 SELECT pg_sleep(0.01);
-SELECT amount FROM ledger.transfer_up_to('h:a', 'world', 1000);
+SELECT amount FROM ledger.transfer_up_to('hold:a', 'world', 1000);
 ROLLBACK;
 BEGIN;
-SELECT count(ledger.hold('h:a', 'h:b', 2)) FROM generate_series(1, 3);
-SELECT amount FROM ledger.transfer_up_to('h:a', 'world', 1000);
+SELECT count(ledger.hold('hold:a', 'hold:b', 2)) FROM generate_series(1, 3);
+SELECT amount FROM ledger.transfer_up_to('hold:a', 'world', 1000);
 ROLLBACK;
 -- What was given back stays so where the destination refuses.
 BEGIN;
-SELECT ledger.open_account('h:low', 'USD', ceiling => 5) > 0, ledger.hold('h:a', 'h:b', 10, '1 ms') > 0;
+SELECT ledger.open_account('hold:low', 'USD', ceiling => 5) > 0, ledger.hold('hold:a', 'hold:b', 10, '1 ms') > 0;
 SELECT pg_sleep(0.01);
-SELECT status FROM ledger.transfer_batch('{h:a}', '{h:low}', '{12}', atomic => false);
-SELECT posted, held, available FROM ledger.balance('h:a');
-SELECT ledger.transfer('h:a', 'world', 12) > 0;
+SELECT status FROM ledger.transfer_batch('{hold:a}', '{hold:low}', '{12}', atomic => false);
+SELECT posted, held, available FROM ledger.balance('hold:a');
+SELECT ledger.transfer('hold:a', 'world', 12) > 0;
 ROLLBACK;
-SELECT helper.told($$SELECT ledger.hold('h:a', 'h:b', 1, '0')$$);
-SELECT helper.told($$SELECT ledger.hold('h:a', 'h:b', 1, '-1 s')$$);
-SELECT helper.told($$SELECT ledger.hold('h:a', 'h:b', 1, '1000 years')$$);
+SELECT helper.told($$SELECT ledger.hold('hold:a', 'hold:b', 1, '0')$$);
+SELECT helper.told($$SELECT ledger.hold('hold:a', 'hold:b', 1, '-1 s')$$);
+SELECT helper.told($$SELECT ledger.hold('hold:a', 'hold:b', 1, '1000 years')$$);
 SELECT helper.told($$SELECT ledger.expire_holds(0)$$);
 SELECT helper.told($$SELECT ledger.expire_holds(NULL)$$);
 
 -- Freezing stops posts, not voids or expiries.
-SELECT ledger.hold('h:a', 'h:b', 1, metadata => '{"name": "frozen"}') > 0, ledger.hold('h:a', 'h:b', 1, '1 ms', metadata => '{"name": "frozen, short"}') > 0;
-SELECT ledger.freeze_account('h:b'), pg_sleep(0.01);
+SELECT ledger.hold('hold:a', 'hold:b', 1, metadata => '{"name": "frozen"}') > 0, ledger.hold('hold:a', 'hold:b', 1, '1 ms', metadata => '{"name": "frozen, short"}') > 0;
+SELECT ledger.freeze_account('hold:b'), pg_sleep(0.01);
 SELECT helper.told(format('SELECT ledger.post_hold(%s)', helper.hold('frozen')));
-SELECT helper.told($$SELECT ledger.hold('h:a', 'h:b', 1)$$);
+SELECT helper.told($$SELECT ledger.hold('hold:a', 'hold:b', 1)$$);
 SELECT helper.told(format('SELECT ledger.void_hold(%s)', helper.hold('frozen')));
 SELECT ledger.expire_holds() >= 0;
 SELECT name, (SELECT state FROM ledger.holds WHERE id = helper.hold(name)) FROM unnest('{frozen,"frozen, short"}'::text[]) AS name;
-SELECT ledger.unfreeze_account('h:b');
+SELECT ledger.unfreeze_account('hold:b');
 
 -- What is no hold, and arguments that are none.
 SELECT helper.told('SELECT ledger.post_hold(1)');
 SELECT helper.told('SELECT ledger.void_hold(-9223372036854775808)');
 SELECT helper.told('SELECT ledger.post_hold(NULL)');
 SELECT helper.told(format('SELECT ledger.post_hold(%s)', (SELECT id FROM ledger.transfers WHERE kind = 'posted' LIMIT 1)));
-SELECT helper.told($$SELECT ledger.hold(NULL, 'h:b', 1)$$);
-SELECT helper.told($$SELECT ledger.hold('h:a', 'h:eur', 1)$$);
-SELECT helper.told($$SELECT ledger.hold('h:a', 'h:a', 1)$$);
-SELECT helper.told($$SELECT ledger.hold('h:a', 'nobody', 1)$$);
-SELECT helper.told($$SELECT ledger.hold('h:a', 'h:b', 0)$$);
-SELECT helper.told($$SELECT ledger.hold('h:a', 'h:b', 0.001)$$);
+SELECT helper.told($$SELECT ledger.hold(NULL, 'hold:b', 1)$$);
+SELECT helper.told($$SELECT ledger.hold('hold:a', 'hold:eur', 1)$$);
+SELECT helper.told($$SELECT ledger.hold('hold:a', 'hold:a', 1)$$);
+SELECT helper.told($$SELECT ledger.hold('hold:a', 'nobody', 1)$$);
+SELECT helper.told($$SELECT ledger.hold('hold:a', 'hold:b', 0)$$);
+SELECT helper.told($$SELECT ledger.hold('hold:a', 'hold:b', 0.001)$$);
 SELECT helper.told(format('SELECT ledger.reverse_transfer(%s)', helper.hold('one')));
 SELECT helper.told(format('SELECT ledger.reverse_transfer(%s)', (SELECT id FROM ledger.transfers WHERE kind = 'void' AND ref = (SELECT helper.hold('cut')))));
 -- What a hold posted can be reversed.
 SELECT ledger.reverse_transfer((SELECT id FROM ledger.transfers WHERE kind = 'post' AND ref = (SELECT helper.hold('one')))) > 0;
 
 -- Keys.
-SELECT ledger.hold('h:a', 'h:b', 1, '1 hour', 'h-1') = ledger.hold('h:a', 'h:b', 1, '60 min', 'h-1');
-SELECT helper.told($$SELECT ledger.hold('h:a', 'h:b', 1, '2 hours', 'h-1')$$);
-SELECT ledger.post_hold(ledger.hold('h:a', 'h:b', 1, '1 hour', 'h-1'), key => 'p-1') = ledger.post_hold(ledger.hold('h:a', 'h:b', 1, '1 hour', 'h-1'), key => 'p-1');
-SELECT helper.told($$SELECT ledger.post_hold(ledger.hold('h:a', 'h:b', 1, '1 hour', 'h-1'), 1, 'p-1')$$);
-SELECT ledger.void_hold(ledger.hold('h:a', 'h:b', 1, key => 'h-2'), 'v-2') = ledger.void_hold(ledger.hold('h:a', 'h:b', 1, key => 'h-2'), 'v-2');
+SELECT ledger.hold('hold:a', 'hold:b', 1, '1 hour', 'h-1') = ledger.hold('hold:a', 'hold:b', 1, '60 min', 'h-1');
+SELECT helper.told($$SELECT ledger.hold('hold:a', 'hold:b', 1, '2 hours', 'h-1')$$);
+SELECT ledger.post_hold(ledger.hold('hold:a', 'hold:b', 1, '1 hour', 'h-1'), key => 'p-1') = ledger.post_hold(ledger.hold('hold:a', 'hold:b', 1, '1 hour', 'h-1'), key => 'p-1');
+SELECT helper.told($$SELECT ledger.post_hold(ledger.hold('hold:a', 'hold:b', 1, '1 hour', 'h-1'), 1, 'p-1')$$);
+SELECT ledger.void_hold(ledger.hold('hold:a', 'hold:b', 1, key => 'h-2'), 'v-2') = ledger.void_hold(ledger.hold('hold:a', 'hold:b', 1, key => 'h-2'), 'v-2');
 
 -- Savepoints: what was taken goes back, what was resolved is open again.
 BEGIN;
-SELECT ledger.hold('h:a', 'h:b', 1, metadata => '{"name": "saved"}') > 0;
+SELECT ledger.hold('hold:a', 'hold:b', 1, metadata => '{"name": "saved"}') > 0;
 SAVEPOINT s;
 SELECT ledger.post_hold(helper.hold('saved')) > 0;
 ROLLBACK TO s;
 SELECT ledger.void_hold(helper.hold('saved')) > 0;
 ROLLBACK TO s;
 SELECT state, remaining FROM ledger.holds WHERE id = (SELECT helper.hold('saved'));
-SELECT ledger.hold('h:a', 'h:b', 1) > 0;
+SELECT ledger.hold('hold:a', 'hold:b', 1) > 0;
 ROLLBACK TO s;
 SELECT ledger.post_hold(helper.hold('saved')) > 0;
 COMMIT;
@@ -163,7 +163,7 @@ BEGIN
              unnest('{post_all,post_part,post_some_more,post_too_much,void,expire}'::text[]) WITH ORDINALITY AS c (call, k)
         ORDER BY s.i, p.part, c.k
     LOOP
-        made := ledger.hold('world', 'h:b', 8, CASE WHEN state IN ('overdue', 'expired') THEN '40 ms'::interval END);
+        made := ledger.hold('world', 'hold:b', 8, CASE WHEN state IN ('overdue', 'expired') THEN '40 ms'::interval END);
         IF part THEN PERFORM ledger.post_hold(made, 3, final => false); END IF;
         CASE state
             WHEN 'overdue' THEN PERFORM pg_sleep(0.05);
@@ -172,7 +172,7 @@ BEGIN
             WHEN 'expired' THEN PERFORM pg_sleep(0.05), ledger.expire_holds();
             ELSE NULL;
         END CASE;
-        SELECT b.posted, b.incoming INTO before FROM ledger.balance('h:b') AS b;
+        SELECT b.posted, b.incoming INTO before FROM ledger.balance('hold:b') AS b;
         BEGIN
             told := 'ok';
             CASE call
@@ -185,11 +185,11 @@ BEGIN
             END CASE;
         EXCEPTION WHEN OTHERS THEN told := SQLSTATE;
         END;
-        SELECT b.posted, b.incoming INTO after FROM ledger.balance('h:b') AS b;
+        SELECT b.posted, b.incoming INTO after FROM ledger.balance('hold:b') AS b;
         moved := after.posted - before.posted;
         left_held := (SELECT h.remaining FROM ledger.holds AS h WHERE h.id = made);
         RETURN NEXT;
-        PERFORM ledger.transfer('h:b', 'world', after.posted) WHERE after.posted > 0;
+        PERFORM ledger.transfer('hold:b', 'world', after.posted) WHERE after.posted > 0;
         PERFORM ledger.void_hold(made) FROM ledger.holds AS h WHERE h.id = made AND h.state = 'open';
         PERFORM ledger.expire_holds();
     END LOOP;
@@ -218,7 +218,7 @@ SELECT state, call, told, moved, left_held FROM seen WHERE part ORDER BY state, 
 
 -- The balance is the same folded.
 SELECT ledger.fold() >= 0;
-SELECT account, posted, held, incoming, available FROM ledger.accounts WHERE account IN ('h:a', 'h:b') ORDER BY account;
+SELECT account, posted, held, incoming, available FROM ledger.accounts WHERE account IN ('hold:a', 'hold:b') ORDER BY account;
 SELECT * FROM ledger.check_invariants();
 
 -- Reservations: the same in the words of stock.
