@@ -137,8 +137,9 @@ Database *register_self() {
     return database && pg_atomic_compare_exchange_u32(&database->worker_pid, &none, pid) ? database : nullptr;
 }
 
-// A worker that fails is started again, after kRetryMs; one that leaves, when the
-// next thing is due, but not at once: who waits to drop the database shall have time.
+// A worker that fails is started again after the launcher's pause; one that leaves,
+// when the next thing is due, but not at once: who waits to drop the database shall
+// have time.
 void unregister_self(int code, Datum database) {
     auto *entry = reinterpret_cast<Database *>(DatumGetPointer(database));
     if (code == 0)
