@@ -51,7 +51,7 @@ void reset_entry(Database &entry, Oid database, Oid extension) {
 }
 
 // Frees the entries of dropped databases and of earlier installations in this
-// one: nobody can be using either.
+// one: nobody can be using either, but for a worker that is about to go.
 void free_abandoned_entries(Oid extension) {
     for (int i = 0; i < settings.databases; ++i) {
         const Oid database = databases[i].database;
@@ -62,7 +62,8 @@ void free_abandoned_entries(Oid extension) {
                 : OidIsValid(database) && !SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database));
         if (!abandoned) continue;
         LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
-        if (databases[i].database == database && databases[i].extension == installed)
+        if (databases[i].database == database && databases[i].extension == installed &&
+            pg_atomic_read_u32(&databases[i].worker_pid) == 0)
             databases[i].database = InvalidOid;
         LWLockRelease(databases_lock());
     }
@@ -209,10 +210,11 @@ void put_off(int index, TimestampTz until) {
     write_time(databases[index].worker_not_before, until);
 }
 
-void forget_calls(Oid database) {
+void forget_calls(Oid database, const Database *present) {
     LWLockAcquire(databases_lock(), LW_SHARED);
     for (int i = 0; i < settings.databases; ++i)
-        if (databases[i].database == database) write_time(databases[i].worker_due_at, DT_NOEND);
+        if (databases[i].database == database && &databases[i] != present)
+            write_time(databases[i].worker_due_at, DT_NOEND);
     LWLockRelease(databases_lock());
 }
 

@@ -64,8 +64,8 @@ struct DatabaseCall {
 bool read_call(int index, DatabaseCall &call);
 void put_off(int index, TimestampTz until);
 
-// Nothing is due in that database any more.
-void forget_calls(Oid database);
+// Nothing is due in that database any more, but for what its present entry says.
+void forget_calls(Oid database, const Database *present = nullptr);
 
 // For the worker: writable_database(), if the extension is there and its tables belong
 // to this installation; else null. Where they were restored or copied and not written to

@@ -86,6 +86,22 @@ bool expire(Database &database, TransferId id, TimestampTz now) {
     return true;
 }
 
+// Calls visit(id) for overdue holds, of one account or of all, until it returns false.
+template <typename Visit>
+void scan_overdue(const AccountId *account, TimestampTz now, Visit visit) {
+    const Oid index = account ? storage().hold_by_account : storage().hold_by_due;
+    ScanKeyData keys[2];
+    int count = 0;
+    if (account)
+        key_bigint(keys[count++], HoldColumn::debit_account, BTEqualStrategyNumber,
+                   static_cast<std::int64_t>(*account));
+    key_until(keys[count++], HoldColumn::due_at, now);
+    with_table(storage().hold, RowExclusiveLock, [&](Relation table) {
+        scan_index(table, index, SnapshotSelf, keys, count,
+                   [&](HeapTuple tuple) { return visit(row_of<HoldRow>(tuple)->transfer); });
+    });
+}
+
 }  // namespace
 
 void append_hold(Order &order, TimestampTz due_at, bool is_branch) {
@@ -147,27 +163,31 @@ void set_due(Hold &hold, TimestampTz due_at) {
 
 std::int64_t expire_overdue(Database &database, std::int64_t max, const AccountId *account) {
     const TimestampTz now = GetCurrentTimestamp();
-    const Oid index = account ? storage().hold_by_account : storage().hold_by_due;
     MemoryContext scratch =
         AllocSetContextCreate(CurrentMemoryContext, "ledger expiry", ALLOCSET_DEFAULT_SIZES);
-    ScanKeyData keys[2];
-    int count = 0;
-    if (account)
-        key_bigint(keys[count++], HoldColumn::debit_account, BTEqualStrategyNumber,
-                   static_cast<std::int64_t>(*account));
-    key_until(keys[count++], HoldColumn::due_at, now);
     std::int64_t expired = 0;
-    with_table(storage().hold, RowExclusiveLock, [&](Relation table) {
-        scan_index(table, index, SnapshotSelf, keys, count, [&](HeapTuple tuple) {
-            MemoryContext caller = MemoryContextSwitchTo(scratch);
-            expired += expire(database, row_of<HoldRow>(tuple)->transfer, now);
-            MemoryContextSwitchTo(caller);
-            MemoryContextReset(scratch);
-            return expired < max;
-        });
+    scan_overdue(account, now, [&](TransferId id) {
+        MemoryContext caller = MemoryContextSwitchTo(scratch);
+        expired += expire(database, id, now);
+        MemoryContextSwitchTo(caller);
+        MemoryContextReset(scratch);
+        return expired < max;
     });
     MemoryContextDelete(scratch);
     return expired;
+}
+
+int find_overdue(TransferId *ids, int max) {
+    int count = 0;
+    scan_overdue(nullptr, GetCurrentTimestamp(), [&](TransferId id) {
+        ids[count++] = id;
+        return count < max;
+    });
+    return count;
+}
+
+bool expire_hold(Database &database, TransferId id) {
+    return expire(database, id, GetCurrentTimestamp());
 }
 
 }  // namespace ledger

@@ -50,4 +50,9 @@ void set_due(Hold &hold, TimestampTz due_at);
 // addition to what it has is left to another. Returns how many.
 std::int64_t expire_overdue(Database &database, std::int64_t max, const AccountId *account = nullptr);
 
+// The same one by one: puts the ids of overdue holds, at most max, into ids and returns
+// how many; and expires one. False if others are at it, or have been.
+int find_overdue(TransferId *ids, int max);
+bool expire_hold(Database &database, TransferId id);
+
 }  // namespace ledger

@@ -32,6 +32,13 @@ inline TransactionId oldest_recorded_xid() {
 #endif
 }
 
+// transaction_timeout, which ALTER DATABASE may set, is there since 17.
+inline void set_no_transaction_timeout() {
+#if PG_VERSION_NUM >= 170000
+    SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+#endif
+}
+
 inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot snapshot, int key_count) {
 #if PG_VERSION_NUM >= 180000
     return index_beginscan(table, index, snapshot, nullptr, key_count, 0);

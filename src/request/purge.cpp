@@ -34,9 +34,10 @@ void purge_if_due(Database &database) {
     std::int64_t purged;
     do {
         CHECK_FOR_INTERRUPTS();
-        begin();
-        purged = OidIsValid(get_extension_oid("ledger", true)) ? purge(kPurgedAtOnce) : 0;
-        commit();
+        purged = 0;
+        try_in_transaction(CurrentMemoryContext, [&] {
+            if (OidIsValid(get_extension_oid("ledger", true))) purged = purge(kPurgedAtOnce);
+        });
     } while (purged == kPurgedAtOnce);
 }
 

@@ -18,8 +18,14 @@ namespace ledger {
 namespace {
 
 // A worker that failed, or could not be started, is started again after this time.
-constexpr int kRetryMs = 10000;
+constexpr TimestampTz kRetry = 10 * USECS_PER_SEC;
 constexpr int kRestartSeconds = 5;
+
+// How long until a process is asked for again where none was to be had, or until a
+// database that lets nobody in is looked at again; and how often the log hears of it.
+constexpr TimestampTz kNoProcess = USECS_PER_SEC;
+constexpr TimestampTz kNoEntry = 10 * USECS_PER_SEC;
+constexpr int kComplainMs = 600 * 1000;
 
 struct LauncherState {
     pg_atomic_uint64 latch;  // the launcher's, as a pointer; 0 while there is none
@@ -29,16 +35,17 @@ LauncherState *launcher = nullptr;
 
 struct Named {
     Oid database;
+    bool connectable;
     char name[NAMEDATALEN];
 };
 
-// The databases one can connect to, in a memory context of the caller's.
+// The databases of the server, in a memory context of the caller's.
 struct List {
     Named *databases;
     int count;
 };
 
-List connectable_databases(MemoryContext context) {
+List list_databases(MemoryContext context) {
     List list = {};
     StartTransactionCommand();
     PushActiveSnapshot(GetTransactionSnapshot());
@@ -47,7 +54,6 @@ List connectable_databases(MemoryContext context) {
     int room = 0;
     while (HeapTuple tuple = heap_getnext(scan, ForwardScanDirection)) {
         const auto *row = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
-        if (!row->datallowconn) continue;
         if (list.count == room) {
             room = room ? 2 * room : 16;
             const Size size = static_cast<Size>(room) * sizeof(Named);
@@ -56,6 +62,7 @@ List connectable_databases(MemoryContext context) {
         }
         Named &next = list.databases[list.count++];
         next.database = row->oid;
+        next.connectable = row->datallowconn;
         strlcpy(next.name, NameStr(row->datname), NAMEDATALEN);
     }
     table_endscan(scan);
@@ -80,43 +87,74 @@ bool start_worker(const Named &database) {
     return RegisterDynamicBackgroundWorker(&worker, nullptr);
 }
 
-// Where no process is to be had, once until one was.
-void complain(bool started) {
-    static bool complained = false;
-    if (!started && !complained)
-        ereport(LOG, errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-                errmsg("no background worker slot is free for the ledger"),
-                errdetail("It is tried again every %d seconds.", kRetryMs / 1000),
-                errhint("Raise max_worker_processes."));
-    complained = !started;
+void complain() {
+    static TimestampTz last = 0;
+    const TimestampTz now = GetCurrentTimestamp();
+    if (!TimestampDifferenceExceeds(last, now, kComplainMs)) return;
+    last = now;
+    ereport(LOG, errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+            errmsg("no background worker slot is free for the ledger"), errdetail("It is tried again."),
+            errhint("Raise max_worker_processes."));
+}
+
+// The database that has waited longest for its worker, if one has; next is when the
+// next one will.
+struct Turn {
+    int index;  // -1: none
+    Oid database;
+    TimestampTz next;
+};
+
+Turn whose_turn(TimestampTz now) {
+    Turn turn = {-1, InvalidOid, DT_NOEND};
+    TimestampTz longest = DT_NOEND;
+    for (int i = 0; i < settings.databases; ++i) {
+        DatabaseCall call;
+        if (!read_call(i, call) || call.due_at == DT_NOEND) continue;
+        const TimestampTz due = Max(call.due_at, call.not_before);
+        if (due > now) {
+            turn.next = Min(turn.next, due);
+        } else if (due < longest) {
+            longest = due;
+            turn.index = i;
+            turn.database = call.database;
+        }
+    }
+    return turn;
+}
+
+// False where no process is to be had.
+bool start_turn(const Turn &turn, const List &all, TimestampTz now) {
+    const Named *found = nullptr;
+    for (int i = 0; i < all.count; ++i)
+        if (all.databases[i].database == turn.database) found = &all.databases[i];
+    if (!found) {
+        forget_calls(turn.database);
+    } else if (!found->connectable) {
+        put_off(turn.index, now + kNoEntry);
+    } else {
+        if (!start_worker(*found)) return false;
+        put_off(turn.index, now + kRetry);
+    }
+    return true;
 }
 
 // Starts the workers that are due. Returns when the next one will be.
-TimestampTz start_due(const List *known) {
+TimestampTz start_due(MemoryContext context) {
     const TimestampTz now = GetCurrentTimestamp();
-    TimestampTz next = DT_NOEND;
-    if (!settings.worker) return next;
-    for (int i = 0; i < settings.databases; ++i) {
-        DatabaseCall call;
-        if (!read_call(i, call)) continue;
-        const TimestampTz due = Max(call.due_at, call.not_before);
-        if (due > now) {
-            next = Min(next, due);
-            continue;
-        }
-        const Named *found = nullptr;
-        for (int k = 0; known && k < known->count; ++k)
-            if (known->databases[k].database == call.database) found = &known->databases[k];
-        if (!known) return now;  // the caller looks them up
-        if (!found) {
-            forget_calls(call.database);
-            continue;
-        }
-        put_off(i, now + kRetryMs * INT64CONST(1000));
-        complain(start_worker(*found));
-        next = Min(next, now + kRetryMs * INT64CONST(1000));
+    if (!settings.worker) return DT_NOEND;
+    List all = {};
+    bool started = true;
+    Turn turn = whose_turn(now);
+    for (; turn.index >= 0 && started; turn = whose_turn(now)) {
+        if (!all.databases) all = list_databases(context);
+        started = start_turn(turn, all, now);
+        if (!started) break;
     }
-    return next;
+    MemoryContextReset(context);
+    if (started) return turn.next;
+    complain();
+    return now + kNoProcess;
 }
 
 void sleep_until(TimestampTz when) {
@@ -134,33 +172,32 @@ void sleep_until(TimestampTz when) {
     }
 }
 
-// Waits until background work is wanted and a process is to be had.
-void start_surely(const Named &database) {
-    while (!settings.worker || !start_worker(database)) {
-        if (settings.worker) complain(false);
-        sleep_until(settings.worker ? GetCurrentTimestamp() + USECS_PER_SEC : DT_NOEND);
-    }
-}
+// A server that has just started knows of no deadline: it has every database looked at.
+struct Tour {
+    List databases;
+    int next;
+};
 
-// Has every database looked at: a server that has just started knows of no deadline.
-void explore(MemoryContext context) {
-    const List all = connectable_databases(context);
-    for (int i = 0; i < all.count; ++i) start_surely(all.databases[i]);
-    MemoryContextReset(context);
+// Goes on with the tour. Returns when it will.
+TimestampTz go_on(Tour &tour) {
+    while (settings.worker && tour.next < tour.databases.count) {
+        const Named &database = tour.databases.databases[tour.next];
+        if (database.connectable && !start_worker(database)) {
+            complain();
+            return GetCurrentTimestamp() + kNoProcess;
+        }
+        ++tour.next;
+    }
+    return DT_NOEND;
 }
 
 [[noreturn]] void launch() {
     MemoryContext context =
         AllocSetContextCreate(TopMemoryContext, "ledger launcher", ALLOCSET_DEFAULT_SIZES);
-    explore(context);
+    Tour tour = {list_databases(TopMemoryContext), 0};
     for (;;) {
-        TimestampTz next = start_due(nullptr);
-        if (next <= GetCurrentTimestamp()) {
-            const List all = connectable_databases(context);
-            next = start_due(&all);
-            MemoryContextReset(context);
-        }
-        sleep_until(next);
+        const TimestampTz next = start_due(context);
+        sleep_until(Min(next, go_on(tour)));
     }
 }
 

@@ -62,19 +62,46 @@ void find_long_tails(const Database &database, Txid horizon, LongTails &found) {
     }
 }
 
-// The earliest time in an index of deadlines.
-TimestampTz earliest(Oid table_id, Oid index, AttrNumber column) {
+// The earliest of the times that when(tuple, deadline) makes of the deadlines in an
+// index; none of them may be before its deadline.
+template <typename When>
+TimestampTz earliest(Oid table_id, Oid index, AttrNumber column, When when) {
     return with_table(table_id, AccessShareLock, [&](Relation table) {
         SnapshotData dirty;
         InitDirtySnapshot(dirty);
         TimestampTz time = DT_NOEND;
         scan_index(table, index, &dirty, nullptr, 0, [&](HeapTuple tuple) {
             bool is_null;
-            time = DatumGetTimestampTz(heap_getattr(tuple, column, RelationGetDescr(table), &is_null));
-            return false;
+            const Datum value = heap_getattr(tuple, column, RelationGetDescr(table), &is_null);
+            const TimestampTz deadline = DatumGetTimestampTz(value);
+            if (deadline >= time) return false;
+            time = Min(time, when(tuple, deadline));
+            return true;
         });
         return time;
     });
+}
+
+// When the next thing is due, whoever's uncommitted row says so: a row inserted later
+// calls for itself (call_worker_at). What was due when the last pass began and still is
+// there is in others' hands: it is looked at again after a while.
+TimestampTz next_deadline(TimestampTz pass_began, TimestampTz purge_due) {
+    if (!OidIsValid(get_extension_oid("ledger", true))) return DT_NOEND;
+    const Storage &s = storage();
+    const auto as_it_is = [](HeapTuple, TimestampTz deadline) { return deadline; };
+    const TimestampTz request = earliest(s.request, s.request_by_expiry, RequestColumn::expires_at, as_it_is);
+    if (!installation_is_current()) return Max(request, purge_due);
+    const auto again = [&](TimestampTz deadline) {
+        return deadline > pass_began ? deadline : after_ms(pass_began, kRetryMs);
+    };
+    const TimestampTz hold = earliest(s.hold, s.hold_by_due, HoldColumn::due_at,
+                                      [&](HeapTuple, TimestampTz deadline) { return again(deadline); });
+    const TimestampTz tcc =
+        earliest(s.tcc, s.tcc_by_due, TccColumn::due_at, [&](HeapTuple tuple, TimestampTz deadline) {
+            const bool has_ended = row_of<TccRow>(tuple)->ended_at != DT_NOEND;
+            return has_ended ? Max(deadline, purge_due) : again(deadline);
+        });
+    return Min(Max(request, purge_due), Min(hold, tcc));
 }
 
 // Each account in a transaction of its own, so that nobody waits for all of them,
@@ -95,43 +122,48 @@ bool fold_long_tails(MemoryContext context) {
     return found.count == kAccountsAtOnce || !is_free;
 }
 
+// One that cannot be expired shall be no obstacle for the others.
+void expire_one_by_one(MemoryContext context) {
+    MemoryContext caller = MemoryContextSwitchTo(context);
+    auto *ids = static_cast<TransferId *>(palloc(kHoldsAtOnce * sizeof(TransferId)));
+    MemoryContextSwitchTo(caller);
+    begin();
+    const int count = ready_database() ? find_overdue(ids, kHoldsAtOnce) : 0;
+    commit();
+    for (int i = 0; i < count; ++i) {
+        CHECK_FOR_INTERRUPTS();
+        try_in_transaction(context, [&] {
+            if (Database *database = ready_database()) expire_hold(*database, ids[i]);
+        });
+    }
+}
+
 void expire_holds(MemoryContext context) {
     std::int64_t expired;
     do {
         CHECK_FOR_INTERRUPTS();
         expired = 0;
-        try_in_transaction(context, [&] {
+        const char *error = try_in_transaction(context, [&] {
             if (Database *database = ready_database()) expired = expire_overdue(*database, kHoldsAtOnce);
         });
+        if (error) expire_one_by_one(context);
     } while (expired == kHoldsAtOnce);
 }
 
-// When the next thing is due, whoever's uncommitted row says so: a row inserted
-// later calls for itself (call_worker_at).
-TimestampTz next_deadline(Database &database) {
-    begin();
-    TimestampTz next = DT_NOEND;
-    if (OidIsValid(get_extension_oid("ledger", true))) {
-        const Storage &s = storage();
-        next = Max(earliest(s.request, s.request_by_expiry, RequestColumn::expires_at),
-                   read_time(database.purge_due_at));
-        if (ready_database()) {
-            next = Min(next, earliest(s.hold, s.hold_by_due, HoldColumn::due_at));
-            next = Min(next, earliest(s.tcc, s.tcc_by_due, TccColumn::due_at));
-        }
-    }
-    commit();
-    return next;
+// The entry of this database. A ledger that has none is not in use since the start,
+// and takes one up only if it has something due.
+Database *entry_if_needed() {
+    if (!OidIsValid(get_extension_oid("ledger", true))) return nullptr;
+    if (Database *known = known_database()) return known;
+    return next_deadline(DT_NOBEGIN, DT_NOBEGIN) == DT_NOEND ? nullptr : &current_database();
 }
 
-// Makes this process the worker of its database; null if there is one already, or
-// no ledger.
+// Makes this process the worker of its database; null if it needs none, or has one.
 Database *register_self() {
-    forget_calls(MyDatabaseId);
     begin();
-    const bool is_installed = OidIsValid(get_extension_oid("ledger", true));
-    Database *database = is_installed ? &current_database() : nullptr;
+    Database *database = entry_if_needed();
     commit();
+    forget_calls(MyDatabaseId, database);  // those of extensions that have gone
     std::uint32_t none = 0;
     const auto pid = static_cast<std::uint32_t>(MyProcPid);
     return database && pg_atomic_compare_exchange_u32(&database->worker_pid, &none, pid) ? database : nullptr;
@@ -164,6 +196,7 @@ void rest() {
 
 // Deadlines first: nothing that keeps balances cheap to read may keep them waiting.
 void pass(Database &database, MemoryContext context) {
+    const TimestampTz began = GetCurrentTimestamp();
     // Before anything is looked at: what calls from now on is not lost.
     write_time(database.worker_due_at, DT_NOEND);
     pgstat_report_activity(STATE_RUNNING, "expiring holds");
@@ -174,9 +207,10 @@ void pass(Database &database, MemoryContext context) {
     purge_if_due(database);
     pgstat_report_activity(STATE_RUNNING, "folding long tails");
     const bool more = fold_long_tails(context);
-    const TimestampTz now = GetCurrentTimestamp();
-    const TimestampTz next = next_deadline(database);
-    call_worker_at(database, more ? now : next <= now ? after_ms(now, kRetryMs) : next);
+    begin();
+    const TimestampTz next = next_deadline(began, read_time(database.purge_due_at));
+    commit();
+    call_worker_at(database, more ? began : next);
 }
 
 // Passes while something is due, but not for ever: a database whose worker never
@@ -212,6 +246,7 @@ void choose_settings() {
     set("default_transaction_isolation", "read committed");
     set("default_transaction_read_only", "off");
     set("lock_timeout", "0");
+    compat::set_no_transaction_timeout();
     set("application_name", MyBgworkerEntry->bgw_name);
 }
 

@@ -30,7 +30,7 @@ my $sums = "SELECT string_agg(concat_ws(' ', account, posted, held, incoming), '
 foreach my $end ('post', 'void', 'expire')
 {
 	my $before = sql("SELECT posted FROM ledger.balance('b')");
-	my $id = sql(sprintf "SELECT ledger.hold('a', 'b', 5, %s)", $end eq 'expire' ? "'2 s'" : 'NULL');
+	my $id = sql(sprintf "SELECT ledger.hold('a', 'b', 5, %s)", $end eq 'expire' ? "'8 s'" : 'NULL');
 	crash();
 	is(sql("SELECT state, remaining FROM ledger.holds WHERE id = $id"), 'open|5.00', "$end: the hold is there after kill -9");
 	refused($node, 'postgres', "SELECT ledger.transfer('a', 'world', (SELECT posted FROM ledger.balance('a')))", 'LG001', "$end: it cannot be spent");

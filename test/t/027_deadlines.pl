@@ -110,6 +110,26 @@ sub expires
 	healthy($node, 'postgres', 'three thousand');
 }
 
+# Deadlines that come while the worker is at work are not put off.
+{
+	sql(q{DO $$ DECLARE d timestamptz := clock_timestamp() + interval '1.5 s';
+		BEGIN FOR i IN 1 .. 400 LOOP PERFORM ledger.hold('world', 'b', 0.02, d + i * interval '5 ms' - clock_timestamp()); END LOOP; END $$});
+	my $late = "SELECT max(t.created_at - h.due_at_then) FROM ledger.transfers AS t JOIN expected AS h ON t.ref = h.id WHERE t.kind = 'void'";
+	sql("CREATE TABLE expected AS SELECT id, expires_at AS due_at_then FROM ledger.holds WHERE amount = 0.02");
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 400 FROM ledger.holds WHERE amount = 0.02 AND state = 'expired'"), 'four hundred close together expire');
+	is(sql("SELECT ($late) < '4 s'"), 't', 'none is put off');
+}
+
+# What has ended and waits to be forgotten calls no worker before a purge is due.
+{
+	sql("SELECT ledger.accept_message('purge', 'now')");
+	sql("SET ledger.key_ttl = 1; SELECT ledger.tcc_begin('short lived'), ledger.tcc_cancel('short lived')");
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'ledger worker'"), 'the worker goes');
+	sleep 2;
+	ok($node->poll_query_until('postgres', "SELECT worker_pid IS NULL AND (worker_due_at > now() + '6 s' OR NOT EXISTS (SELECT FROM ledger.tcc_transactions WHERE xid = 'short lived')) FROM ledger.stat"),
+		'and stays away until the next purge');
+}
+
 # --- SERIALIZABLE: what has nothing to do with each other does not fail
 
 {
@@ -135,6 +155,44 @@ sub expires
 		  && $node->poll_query_until('copy', "SELECT count(*) = 0 FROM ledger.holds WHERE state = 'overdue' AND expires_at < now() - interval '5 s'"),
 		'in the copy they are kept after one write');
 	healthy($node, 'copy', 'the copy');
+}
+
+# --- a database that lets nobody in for a while
+
+{
+	$node->safe_psql('copy', "SELECT ledger.hold('world', 'b', 3, '1 s')");
+	$node->safe_psql('postgres', 'ALTER DATABASE copy ALLOW_CONNECTIONS false');
+	sleep 2;
+	$node->safe_psql('postgres', 'ALTER DATABASE copy ALLOW_CONNECTIONS true');
+	ok($node->poll_query_until('copy', "SELECT state = 'expired' FROM ledger.holds WHERE amount = 3"), 'its deadlines are not forgotten');
+}
+
+# --- few processes and few entries for many databases
+
+{
+	my $few = ledger_node('few', 'max_worker_processes = 3', 'ledger.databases = 2', 'ledger.fold_threshold = 20', 'ledger.fold_interval = 100ms');
+	foreach my $i (1 .. 4)
+	{
+		$few->safe_psql('postgres', "CREATE DATABASE d$i");
+		$few->safe_psql("d$i", "CREATE EXTENSION ledger; SELECT ledger.create_asset('USD', 2), ledger.open_account('world', 'USD', floor => NULL), ledger.open_account('b', 'USD')") if $i <= 2;
+		$few->safe_psql("d$i", 'CREATE EXTENSION ledger') if $i > 2;
+	}
+	$few->restart;
+	sleep 1;
+	# Those that have nothing due take no entry.
+	is($few->psql("d$_", "SELECT ledger.transfer('world', 'b', 1)"), 0, "d$_ can be used") foreach 1, 2;
+	# With one process for all, a busy database does not keep another waiting.
+	my $load = PostgreSQL::Test::Utils::tempdir() . '/load.sql';
+	append_to_file($load, "SELECT ledger.transfer('world', 'b', 0.01);\n\\sleep 2 ms\n");
+	my $busy = IPC::Run::start([ 'pgbench', '-n', '-T', '25', '-f', $load, '-d', 'd1', '-h', $few->host, '-p', $few->port ], '>', \my $out, '2>', \my $err);
+	sleep 3;
+	my $begun = time;
+	$few->safe_psql('d2', "SELECT ledger.hold('world', 'b', 1, '1 s')");
+	ok($few->poll_query_until('d2', "SELECT count(*) = 1 FROM ledger.holds WHERE state = 'expired'"), 'a hold beside a busy database expires');
+	cmp_ok(time - $begun, '<', 20, 'while that is still busy');
+	$busy->finish;
+	healthy($few, $_, "$_, with few processes") foreach 'd1', 'd2';
+	$few->stop;
 }
 
 unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/PANIC|TRAP|terminated by signal/, 'the server has not crashed');
