@@ -59,8 +59,6 @@ build/%: client/%.cpp $(wildcard client/*.hpp)
 # They run as an unprivileged user, on throwaway clusters, against what
 # `make install` put in place. installcheck uses a running server instead.
 
-# Two TAP tests at a time: they mostly wait.
-PROVE_FLAGS ?= -j2
 PG_REGRESS = $(pgxsdir)/src/test/regress/pg_regress
 PG_ISOLATION_REGRESS = $(pgxsdir)/src/test/isolation/pg_isolation_regress
 TEMP_INSTANCE = --bindir=$(bindir) --temp-config=test/ledger.conf --temp-instance=build/tmp_$@
