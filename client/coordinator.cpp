@@ -2,13 +2,11 @@
 // lost, repeated and out of order. The database is then asked whether every
 // transaction ended the same way on all its branches, as its callers were told, and
 // whether money, points and stock add up.
-#include <getopt.h>
 #include <poll.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <iostream>
 #include <mutex>
 #include <optional>
 #include <random>
@@ -344,40 +342,17 @@ bool run(const Options &options) {
 }
 
 Options parse(int argc, char **argv) {
-    static const option kOptions[] = {{"transactions", required_argument, nullptr, 'n'},
-                                      {"connections", required_argument, nullptr, 'c'},
-                                      {"units", required_argument, nullptr, 'u'},
-                                      {"seed", required_argument, nullptr, 'r'},
-                                      {"dbname", required_argument, nullptr, 'd'},
-                                      {"help", no_argument, nullptr, 'h'},
-                                      {nullptr, 0, nullptr, 0}};
     Options options;
-    for (int letter; (letter = getopt_long(argc, argv, "d:h", kOptions, nullptr)) != -1;) {
-        switch (letter) {
-            case 'n':
-                options.transactions = positive("transactions", optarg);
-                break;
-            case 'c':
-                options.connections = positive("connections", optarg);
-                break;
-            case 'u':
-                options.units = positive("units", optarg);
-                break;
-            case 'r':
-                options.seed = static_cast<unsigned>(std::strtoul(optarg, nullptr, 10));
-                break;
-            case 'd':
-                options.conninfo = optarg;
-                break;
-            case 'h':
-                std::cout << kHelp;
-                std::exit(EXIT_SUCCESS);
-            default:
-                throw std::invalid_argument("see coordinator --help");
-        }
-    }
-    if (options.units == 0) options.units = std::max(1, options.transactions / 2);
+    const std::vector<Option> known = {
+        {"transactions", [&](const char *text) { options.transactions = positive("transactions", text); }},
+        {"connections", [&](const char *text) { options.connections = positive("connections", text); }},
+        {"units", [&](const char *text) { options.units = positive("units", text); }},
+        {"seed", [&](const char *text) { options.seed = seed_from(text); }},
+        {"dbname", [&](const char *text) { options.conninfo = text; }},
+    };
+    take_options("coordinator", kHelp, argc, argv, known);
     if (optind < argc) throw std::invalid_argument("see coordinator --help");
+    if (options.units == 0) options.units = std::max(1, options.transactions / 2);
     return options;
 }
 

@@ -3,14 +3,12 @@
 // conditional UPDATE, and the database is then asked whether it was honest.
 //
 // One thread: libpq's requests are sent without waiting and collected by poll.
-#include <getopt.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <deque>
-#include <iostream>
 #include <random>
 #include <string>
 #include <vector>
@@ -380,46 +378,18 @@ bool run(const Options &options) {
 }
 
 Options parse(int argc, char **argv) {
-    static const option kOptions[] = {
-        {"buyers", required_argument, nullptr, 'b'}, {"connections", required_argument, nullptr, 'c'},
-        {"units", required_argument, nullptr, 'u'},  {"sku", required_argument, nullptr, 's'},
-        {"method", required_argument, nullptr, 'm'}, {"chaos", no_argument, nullptr, 'x'},
-        {"seed", required_argument, nullptr, 'r'},   {"dbname", required_argument, nullptr, 'd'},
-        {"help", no_argument, nullptr, 'h'},         {nullptr, 0, nullptr, 0}};
     Options options;
-    for (int letter; (letter = getopt_long(argc, argv, "d:h", kOptions, nullptr)) != -1;) {
-        switch (letter) {
-            case 'b':
-                options.buyers = positive("buyers", optarg);
-                break;
-            case 'c':
-                options.connections = positive("connections", optarg);
-                break;
-            case 'u':
-                options.units = positive("units", optarg);
-                break;
-            case 's':
-                options.sku = optarg;
-                break;
-            case 'm':
-                options.method = optarg;
-                break;
-            case 'x':
-                options.chaos = true;
-                break;
-            case 'r':
-                options.seed = static_cast<unsigned>(std::strtoul(optarg, nullptr, 10));
-                break;
-            case 'd':
-                options.conninfo = optarg;
-                break;
-            case 'h':
-                std::cout << kHelp;
-                std::exit(EXIT_SUCCESS);
-            default:
-                throw std::invalid_argument("see flash_sale --help");
-        }
-    }
+    const std::vector<Option> known = {
+        {"buyers", [&](const char *text) { options.buyers = positive("buyers", text); }},
+        {"connections", [&](const char *text) { options.connections = positive("connections", text); }},
+        {"units", [&](const char *text) { options.units = positive("units", text); }},
+        {"sku", [&](const char *text) { options.sku = text; }},
+        {"method", [&](const char *text) { options.method = text; }},
+        {"chaos", [&](const char *) { options.chaos = true; }, true},
+        {"seed", [&](const char *text) { options.seed = seed_from(text); }},
+        {"dbname", [&](const char *text) { options.conninfo = text; }},
+    };
+    take_options("flash_sale", kHelp, argc, argv, known);
     if (options.method != "ledger" && options.method != "update" && options.method != "both") {
         throw std::invalid_argument("--method is ledger, update or both");
     }

@@ -1,7 +1,6 @@
 // Replays a file of real movements through ledger.transfer_batch, says which
 // lines the ledger refused and why, and checks every balance against sums made
 // here, from the file alone.
-#include <getopt.h>
 
 #include <algorithm>
 #include <chrono>
@@ -284,32 +283,14 @@ void take_asset(Options &options, const std::string &text) {
 }
 
 Options parse(int argc, char **argv) {
-    static const option kOptions[] = {
-        {"format", required_argument, nullptr, 'f'}, {"open-accounts", required_argument, nullptr, 'o'},
-        {"verify", no_argument, nullptr, 'v'},       {"dbname", required_argument, nullptr, 'd'},
-        {"help", no_argument, nullptr, 'h'},         {nullptr, 0, nullptr, 0}};
     Options options;
-    for (int letter; (letter = getopt_long(argc, argv, "d:h", kOptions, nullptr)) != -1;) {
-        switch (letter) {
-            case 'f':
-                options.format = optarg;
-                break;
-            case 'o':
-                take_asset(options, optarg);
-                break;
-            case 'v':
-                options.verify = true;
-                break;
-            case 'd':
-                options.conninfo = optarg;
-                break;
-            case 'h':
-                std::cout << kHelp;
-                std::exit(EXIT_SUCCESS);
-            default:
-                throw std::invalid_argument("see replay --help");
-        }
-    }
+    const std::vector<Option> known = {
+        {"format", [&](const char *text) { options.format = text; }},
+        {"open-accounts", [&](const char *text) { take_asset(options, text); }},
+        {"verify", [&](const char *) { options.verify = true; }, true},
+        {"dbname", [&](const char *text) { options.conninfo = text; }},
+    };
+    take_options("replay", kHelp, argc, argv, known);
     if (options.format != "movements" && options.format != "bank" && options.format != "retail") {
         throw std::invalid_argument("--format is movements, bank or retail");
     }

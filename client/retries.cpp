@@ -2,14 +2,12 @@
 // over many connections, some of which break in the middle. The database is then
 // asked whether each request had one effect, and each client whether all the
 // answers to a request were the same.
-#include <getopt.h>
 #include <poll.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
-#include <iostream>
 #include <mutex>
 #include <optional>
 #include <random>
@@ -327,40 +325,17 @@ bool run(const Options &options) {
 }
 
 Options parse(int argc, char **argv) {
-    static const option kOptions[] = {{"requests", required_argument, nullptr, 'n'},
-                                      {"connections", required_argument, nullptr, 'c'},
-                                      {"units", required_argument, nullptr, 'u'},
-                                      {"seed", required_argument, nullptr, 'r'},
-                                      {"dbname", required_argument, nullptr, 'd'},
-                                      {"help", no_argument, nullptr, 'h'},
-                                      {nullptr, 0, nullptr, 0}};
     Options options;
-    for (int letter; (letter = getopt_long(argc, argv, "d:h", kOptions, nullptr)) != -1;) {
-        switch (letter) {
-            case 'n':
-                options.requests = positive("requests", optarg);
-                break;
-            case 'c':
-                options.connections = positive("connections", optarg);
-                break;
-            case 'u':
-                options.units = positive("units", optarg);
-                break;
-            case 'r':
-                options.seed = static_cast<unsigned>(std::strtoul(optarg, nullptr, 10));
-                break;
-            case 'd':
-                options.conninfo = optarg;
-                break;
-            case 'h':
-                std::cout << kHelp;
-                std::exit(EXIT_SUCCESS);
-            default:
-                throw std::invalid_argument("see retries --help");
-        }
-    }
-    if (options.units == 0) options.units = options.requests;
+    const std::vector<Option> known = {
+        {"requests", [&](const char *text) { options.requests = positive("requests", text); }},
+        {"connections", [&](const char *text) { options.connections = positive("connections", text); }},
+        {"units", [&](const char *text) { options.units = positive("units", text); }},
+        {"seed", [&](const char *text) { options.seed = seed_from(text); }},
+        {"dbname", [&](const char *text) { options.conninfo = text; }},
+    };
+    take_options("retries", kHelp, argc, argv, known);
     if (optind < argc) throw std::invalid_argument("see retries --help");
+    if (options.units == 0) options.units = options.requests;
     return options;
 }
 
