@@ -7,8 +7,6 @@
 
 extern "C" {
 #include "catalog/pg_database.h"
-#include "storage/pmsignal.h"
-#include "tcop/tcopprot.h"
 }
 
 extern "C" PGDLLEXPORT void ledger_launcher_main(Datum unused);

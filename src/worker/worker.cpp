@@ -12,7 +12,6 @@
 #include "tcc/advance.hpp"
 
 extern "C" {
-#include "postmaster/postmaster.h"
 #include "tcop/tcopprot.h"
 }
 

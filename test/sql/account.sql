@@ -12,7 +12,7 @@ SELECT helper.outcome($$SELECT ledger.create_asset('WEI', 18)$$);
 
 SELECT helper.outcome($$SELECT ledger.open_account('acc:1', 'USD') > 0$$);
 SELECT helper.outcome($$SELECT ledger.open_account('acc:1', 'USD')$$);
-SELECT helper.outcome($$SELECT ledger.open_account('acc:2', 'XXX')$$);
+SELECT helper.outcome($$SELECT ledger.open_account('acc:2', 'GOLD')$$);
 SELECT helper.outcome($$SELECT ledger.open_account(NULL, 'USD')$$);
 SELECT helper.outcome($$SELECT ledger.open_account('acc:2', NULL)$$);
 SELECT helper.outcome($$SELECT ledger.open_account('', 'USD')$$);

@@ -74,6 +74,21 @@ sub expires
 	healthy($node, 'postgres', 'mended');
 }
 
+# A hold that cannot be expired is no obstacle for those that were due with it.
+{
+	sql("SELECT ledger.open_account('wrecked', 'USD', floor => NULL)");
+	my $wrecked = sql("SELECT ledger.hold('wrecked', 'b', 4, '1 s')");
+	my $account = sql("SELECT debit_account FROM ledger_data.hold WHERE transfer = $wrecked");
+	my $set = "BEGIN; SET LOCAL session_replication_role = replica; UPDATE ledger_data.hold SET debit_account = %s WHERE transfer = $wrecked; COMMIT";
+	sql(sprintf $set, 1);
+	sql("SELECT pg_sleep_until(due_at) FROM ledger_data.hold WHERE transfer = $wrecked");
+	expires('a hold expires behind one that cannot be');
+	is(sql("SELECT remaining FROM ledger_data.hold AS h, LATERAL (SELECT h.amount - h.posted) AS r (remaining) WHERE h.transfer = $wrecked AND h.state = 1"), '400', 'which stays');
+	sql(sprintf $set, $account);
+	ok($node->poll_query_until('postgres', "SELECT state = 'expired' FROM ledger.holds WHERE id = $wrecked"), 'mended, it expires');
+	healthy($node, 'postgres', 'a hold mended');
+}
+
 # Two holds of all there can be cannot be given back in one transaction: so in two.
 {
 	sql(q{SELECT ledger.create_asset('BIG'), ledger.open_account('u1', 'BIG', floor => NULL), ledger.open_account('u2', 'BIG', floor => NULL), ledger.open_account('u3', 'BIG', floor => NULL)});
