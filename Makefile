@@ -7,7 +7,6 @@ EXTENSION = ledger
 MODULE_big = ledger
 SQL_PARTS = $(addprefix sql/,schema.sql tables.sql request.sql account.sql transfer.sql hold.sql tcc.sql balance.sql stock.sql operations.sql access.sql)
 DATA_built = sql/ledger--0.1.sql
-CORE = src/core/amount.o src/core/escrow.o
 sources = $(sort $(wildcard src/*.cpp src/*/*.cpp))
 headers = $(wildcard src/*/*.hpp)
 OBJS = $(sources:.cpp=.o)
@@ -29,6 +28,7 @@ PG_CXXFLAGS = $(CXX_STANDARD) -Wall -Wextra -Werror -Wno-register -fno-exception
 	-fvisibility=hidden -fno-strict-aliasing -fwrapv $(LEDGER_CXXFLAGS)
 
 override with_llvm = no
+SHLIB_LINK = -lcrypto
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
@@ -71,7 +71,7 @@ unit: build/unit_test
 build/unit_test: $(wildcard src/core/*.cpp src/core/*.hpp test/unit/*.cpp)
 	@mkdir -p build
 	$(CXX) $(CXX_STANDARD) -O1 -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all \
-		-Isrc -o $@ $(filter %.cpp,$^) -lgtest -lgtest_main
+		-Isrc -o $@ $(filter %.cpp,$^) -lcrypto -lgtest -lgtest_main
 
 regress:
 	@mkdir -p build

@@ -44,6 +44,7 @@ COMMENT ON TABLE ledger_data.balance IS 'totals of each account up to a transact
 -- it), 5 reversal. ref: the hold that a post or a void resolves, the transfer
 -- that a reversal undoes, else 0.
 -- txid: the top-level transaction, as xid8 plus ledger_data.installation.base.
+-- lane, seq, hash: the chain (docs/chain-format.md).
 CREATE TABLE ledger_data.transfer (
     id             bigint      PRIMARY KEY,
     debit_account  bigint      NOT NULL,
@@ -52,7 +53,10 @@ CREATE TABLE ledger_data.transfer (
     ref            bigint      NOT NULL,
     txid           bigint      NOT NULL,
     created_at     timestamptz NOT NULL,
+    seq            bigint      NOT NULL,
     kind           smallint    NOT NULL,
+    lane           smallint    NOT NULL,
+    hash           bytea       NOT NULL,
     metadata       jsonb
 );
 CREATE INDEX transfer_debit_account_txid_idx ON ledger_data.transfer (debit_account, txid);
@@ -100,6 +104,46 @@ CREATE TABLE ledger_data.tcc_branch (
     PRIMARY KEY (xid, branch)
 );
 COMMENT ON TABLE ledger_data.tcc_branch IS 'the branches of TCC transactions, and their holds';
+
+-- The audit log: changes of audited tables, appended by the audit trigger, chained as
+-- transfers are. key, old and new are kept as the text that was hashed.
+CREATE TABLE ledger_data.audit (
+    id           bigint      PRIMARY KEY,
+    seq          bigint      NOT NULL,
+    txid         bigint      NOT NULL,
+    at           timestamptz NOT NULL,
+    relation_oid oid         NOT NULL,
+    lane         smallint    NOT NULL,
+    hash         bytea       NOT NULL,
+    relation     text        NOT NULL,
+    operation    text        NOT NULL,
+    actor        text        NOT NULL,
+    acting_as    text        NOT NULL,
+    application  text,
+    client       text,
+    key          json,
+    old          json,
+    new          json
+);
+COMMENT ON TABLE ledger_data.audit IS 'changes of audited tables, append-only';
+
+-- Seals: what the chains had come to, and the trees over what came since the seal before.
+-- Every record that is in no seal yet has an id of at least from_id; none that is in one
+-- has an id above until_id. heads: each lane's last record covered (docs/chain-format.md).
+CREATE TABLE ledger_data.seal (
+    number        bigint      PRIMARY KEY,
+    sealed_at     timestamptz NOT NULL,
+    transfers     bigint      NOT NULL,
+    audits        bigint      NOT NULL,
+    from_id       bigint      NOT NULL,
+    until_id      bigint      NOT NULL,
+    transfer_root bytea       NOT NULL,
+    audit_root    bytea       NOT NULL,
+    previous      bytea       NOT NULL,
+    hash          bytea       NOT NULL,
+    heads         bytea       NOT NULL
+);
+COMMENT ON TABLE ledger_data.seal IS 'seals over transfers and audit records, chained';
 
 -- A transfer is reversed at most once: this key decides between two that try.
 CREATE TABLE ledger_data.reversal (
@@ -157,6 +201,8 @@ SELECT pg_catalog.pg_extension_config_dump('ledger_data.asset', '');
 SELECT pg_catalog.pg_extension_config_dump('ledger_data.account', '');
 SELECT pg_catalog.pg_extension_config_dump('ledger_data.balance', '');
 SELECT pg_catalog.pg_extension_config_dump('ledger_data.transfer', '');
+SELECT pg_catalog.pg_extension_config_dump('ledger_data.audit', '');
+SELECT pg_catalog.pg_extension_config_dump('ledger_data.seal', '');
 SELECT pg_catalog.pg_extension_config_dump('ledger_data.hold', '');
 SELECT pg_catalog.pg_extension_config_dump('ledger_data.tcc', '');
 SELECT pg_catalog.pg_extension_config_dump('ledger_data.tcc_branch', '');
@@ -177,6 +223,10 @@ CREATE TRIGGER guard BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_data.account
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.balance
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.transfer
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.audit
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.seal
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.hold
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();

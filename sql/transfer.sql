@@ -22,9 +22,9 @@ CREATE FUNCTION ledger.transfer_up_to(source text, destination text, maximum num
 COMMENT ON FUNCTION ledger.transfer_up_to(text, text, numeric, text, jsonb) IS
 'Moves as much as the source can give and the destination can take now, up to maximum (a sweep). NULL and 0 where that is nothing. Repeated under its key it returns what it did.';
 
-CREATE FUNCTION ledger_data.post_reversal(id bigint, source bigint, destination bigint, amount bigint, ref bigint, metadata jsonb) RETURNS bigint
+CREATE FUNCTION ledger_data.post_reversal(source bigint, destination bigint, amount bigint, ref bigint, metadata jsonb) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_post_reversal';
-COMMENT ON FUNCTION ledger_data.post_reversal(bigint, bigint, bigint, bigint, bigint, jsonb) IS 'posts a transfer of kind reversal between account ids';
+COMMENT ON FUNCTION ledger_data.post_reversal(bigint, bigint, bigint, bigint, jsonb) IS 'posts a transfer of kind reversal between account ids';
 
 CREATE FUNCTION ledger.reverse_transfer(transfer_id bigint, key text DEFAULT NULL, reason text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -46,7 +46,8 @@ BEGIN
         RAISE EXCEPTION 'the transfer to reverse is null' USING
             ERRCODE = 'null_value_not_allowed', HINT = 'Give the id that ledger.transfer() returned.';
     END IF;
-    SELECT t.* INTO original FROM ledger_data.transfer AS t WHERE t.id = reverse_transfer.transfer_id;
+    SELECT t.* INTO original FROM ledger_data.transfer AS t WHERE t.id = reverse_transfer.transfer_id
+        FOR NO KEY UPDATE;  -- one reversal at a time: a concurrent one is waited for
     IF NOT FOUND THEN
         PERFORM ledger_data.refuse('unknown_transfer',
             pg_catalog.format('transfer %s does not exist', transfer_id), NULL,
@@ -58,20 +59,18 @@ BEGIN
             DETAIL = CASE original.kind WHEN 2 THEN 'It is a hold.' ELSE 'It gave back what a hold had set aside.' END,
             HINT = 'A hold is given back with ledger.void_hold(); what it posted is a transfer of its own.';
     END IF;
-    -- The key of ledger_data.reversal decides; a concurrent reversal is waited for.
-    INSERT INTO ledger_data.reversal (transfer, reversal)
-        VALUES (original.id, ledger_data.next_id())
-        ON CONFLICT ON CONSTRAINT reversal_pkey DO NOTHING
-        RETURNING reversal INTO reversed;
-    IF NOT FOUND THEN
-        SELECT r.reversal INTO reversed FROM ledger_data.reversal AS r WHERE r.transfer = original.id;
+    SELECT r.reversal INTO reversed FROM ledger_data.reversal AS r WHERE r.transfer = original.id;
+    IF FOUND THEN
         PERFORM ledger_data.refuse('transfer_already_reversed',
             pg_catalog.format('transfer %s has already been reversed', transfer_id),
             pg_catalog.format('Transfer %s reversed it.', reversed),
             'A transfer is reversed once; to move the amount again, make a new transfer.');
     END IF;
-    PERFORM ledger_data.post_reversal(reversed, original.credit_account, original.debit_account, original.amount, original.id,
+    reversed := ledger_data.post_reversal(original.credit_account, original.debit_account, original.amount, original.id,
         CASE WHEN reason IS NULL THEN NULL ELSE pg_catalog.jsonb_build_object('reason', reason) END);
+    -- In an older snapshot than the other reversal: 40001.
+    INSERT INTO ledger_data.reversal (transfer, reversal) VALUES (original.id, reversed)
+        ON CONFLICT ON CONSTRAINT reversal_pkey DO NOTHING;
     IF key IS NOT NULL THEN
         PERFORM ledger_data.remember(key, call, pg_catalog.to_jsonb(reversed), reversed);
     END IF;

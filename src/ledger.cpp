@@ -1,4 +1,5 @@
 // The module: what happens when the server loads it.
+#include "core/sha256.hpp"
 #include "engine/settings.hpp"
 #include "engine/shared.hpp"
 #include "engine/storage.hpp"
@@ -14,6 +15,9 @@ PGDLLEXPORT void _PG_init(void);
 // Loaded later than at server start, only the functions that read work; the
 // others say so (LG901).
 void _PG_init(void) {
+    if (!ledger::prepare_sha256())
+        ereport(ERROR, errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION), errmsg("OpenSSL offers no SHA-256"),
+                errhint("See which providers openssl.cnf activates."));
     ledger::register_storage_invalidation();
     if (!process_shared_preload_libraries_in_progress) return;
     ledger::define_settings();

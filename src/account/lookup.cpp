@@ -1,13 +1,13 @@
 // SQL: the internals that plpgsql functions call (sql/account.sql).
 #include "engine/order.hpp"
-#include "engine/transaction.hpp"
+#include "engine/lane.hpp"
 #include "pg/error.hpp"
 #include "pg/numeric.hpp"
 
 using namespace ledger;
 
 LEDGER_FUNCTION(ledger_next_id) {
-    PG_RETURN_INT64(static_cast<std::int64_t>(next_id(begin_posting("ledger_data.next_id()"))));
+    PG_RETURN_INT64(next_id(begin_posting("ledger_data.next_id()")));
 }
 
 LEDGER_FUNCTION(ledger_account_id) {

@@ -28,6 +28,15 @@ constexpr Tick tick_above(std::int64_t id) {
     return tick_at((id >> (kNodeBits + kLaneBits + kCounterBits)) + 1);
 }
 
+// Every id of this tick or a later one, whatever its lane and node, is at least this.
+constexpr std::int64_t first_id(Tick tick) {
+    return (tick >> kCounterBits) << (kNodeBits + kLaneBits + kCounterBits);
+}
+
+constexpr LaneNumber lane_of(std::int64_t id) {
+    return LaneNumber{static_cast<int>(id >> kCounterBits) & (kLanes - 1)};
+}
+
 // The tick after last, not behind the clock: when the clock steps back, ids go on.
 constexpr Tick next_tick(Tick last, std::int64_t now_milliseconds) {
     const Tick now = tick_at(now_milliseconds);

@@ -4,6 +4,7 @@
 #include "engine/shared.hpp"
 #include "engine/storage.hpp"
 #include "engine/rebase.hpp"
+#include "engine/recover.hpp"
 #include "pg/error.hpp"
 #include "pg/table.hpp"
 #include "worker/worker.hpp"
@@ -39,15 +40,12 @@ void reset_entry(Database &entry, Oid database, Oid extension) {
     pg_atomic_write_u32(&entry.ready, 0);
     entry.base = 0;
     for (pg_atomic_uint64 *counter :
-         {&entry.refusals, &entry.folds, &entry.worker_not_before, &entry.purge_due_at})
+         {&entry.refusals, &entry.folds, &entry.worker_not_before, &entry.purge_due_at, &entry.seal_due_at})
         pg_atomic_write_u64(counter, 0);
     write_time(entry.worker_due_at, DT_NOEND);
     pg_atomic_write_u32(&entry.worker_pid, 0);
-    for (Lane &lane : entry.lanes) {
-        pg_atomic_write_u32(&lane.busy, 0);
-        lane.last = 0;
-        lane.transfers = 0;
-    }
+    pg_atomic_write_u32(&entry.unsealed, 0);
+    for (Lane &lane : entry.lanes) reset_lane(lane);
 }
 
 // Frees the entries of dropped databases and of earlier installations in this
@@ -110,25 +108,30 @@ Tick tick_above_all() {
     const Storage &s = storage();
     const std::int64_t accounts =
         Max(highest_in(s.account, s.account_by_id), highest_in(s.asset, s.asset_by_id));
-    return tick_above(Max(accounts, highest_in(s.transfer, s.transfer_by_id)));
+    const std::int64_t records =
+        Max(highest_in(s.transfer, s.transfer_by_id), highest_in(s.audit, s.audit_by_id));
+    return tick_above(Max(accounts, records));
 }
 
-// Sets the lanes' clocks above every id there is. For an entry that is not
-// ready: nobody else is writing then. Needs the databases lock.
-void raise_lanes(Database &entry, Tick first) {
-    for (Lane &lane : entry.lanes) lane.last = Max(lane.last, first);
+// What the tables say of the lanes, and ids above all of theirs. For an entry that is
+// not ready: nobody else is writing then. Needs the databases lock.
+void set_lanes(Database &entry, const RecoveredLane *recovered, Tick first) {
+    for (int i = 0; i < kLanes; ++i) restore_lane(entry.lanes[i], recovered[i], first);
 }
 
 void publish(Database &entry, std::int64_t base) {
     const Tick first = tick_above_all();
+    RecoveredLane *lanes = recover_lanes(base);
     LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
     if (!pg_atomic_read_u32(&entry.ready)) {
-        raise_lanes(entry, first);
+        set_lanes(entry, lanes, first);
         entry.base = base;
+        pg_atomic_write_u32(&entry.unsealed, 1);  // for all we know
         pg_write_barrier();
         pg_atomic_write_u32(&entry.ready, 1);
     }
     LWLockRelease(databases_lock());
+    pfree(lanes);
     call_worker_at(entry, DT_NOBEGIN);  // the tables may have brought deadlines along
 }
 
@@ -137,9 +140,11 @@ void take_possession(Database &entry) {
     rebase.base = rebase_installation();
     rebase.subtransaction = GetCurrentSubTransactionId();
     const Tick first = tick_above_all();
+    RecoveredLane *lanes = recover_lanes(rebase.base);
     LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
-    raise_lanes(entry, first);
+    set_lanes(entry, lanes, first);
     LWLockRelease(databases_lock());
+    pfree(lanes);
 }
 
 std::int64_t base_in_force() {
@@ -163,9 +168,10 @@ void databases_shmem_init() {
         pg_atomic_init_u32(&entry.ready, 0);
         pg_atomic_init_u32(&entry.worker_pid, 0);
         for (pg_atomic_uint64 *counter : {&entry.refusals, &entry.folds, &entry.worker_due_at,
-                                          &entry.worker_not_before, &entry.purge_due_at})
+                                          &entry.worker_not_before, &entry.purge_due_at, &entry.seal_due_at})
             pg_atomic_init_u64(counter, 0);
-        for (Lane &lane : entry.lanes) pg_atomic_init_u32(&lane.busy, 0);
+        pg_atomic_init_u32(&entry.unsealed, 0);
+        for (Lane &lane : entry.lanes) init_lane(lane);
         reset_entry(entry, InvalidOid, InvalidOid);
     }
 }
@@ -230,28 +236,6 @@ Database *known_database() {
     Database *entry = find_entry(MyDatabaseId, extension);
     LWLockRelease(databases_lock());
     return entry;
-}
-
-Lane &claim_lane(Database &database, LaneNumber &number) {
-    static int preferred = MyProcPid % kLanes;
-    for (int i = 0; i < kLanes; ++i) {
-        const int candidate = (preferred + i) % kLanes;
-        Lane &lane = database.lanes[candidate];
-        std::uint32_t idle = 0;
-        if (pg_atomic_read_u32(&lane.busy) == 0 && pg_atomic_compare_exchange_u32(&lane.busy, &idle, 1)) {
-            preferred = candidate;
-            number = LaneNumber{candidate};
-            return lane;
-        }
-    }
-    raise(Status::out_of_slots, "every lane is in use",
-          psprintf("%d transactions are writing to this ledger.", kLanes),
-          "Try again, with fewer writers at a time.");
-}
-
-void release_lane(Lane &lane) {
-    pg_memory_barrier();
-    pg_atomic_write_u32(&lane.busy, 0);
 }
 
 Txid txid_of(FullTransactionId xid) {

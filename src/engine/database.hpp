@@ -3,18 +3,11 @@
 // start, when the installation is checked and the newest id is read.
 #pragma once
 
-#include "core/ids.hpp"
 #include "core/types.hpp"
+#include "engine/lane.hpp"
 #include "pg/postgres.hpp"
 
 namespace ledger {
-
-// A writing transaction owns one lane until it ends; all but busy is the owner's alone.
-struct alignas(64) Lane {
-    pg_atomic_uint32 busy;
-    Tick last;
-    std::int64_t transfers;  // made, whether or not they committed
-};
 
 struct Database {
     Oid database;  // InvalidOid: this entry is free
@@ -27,6 +20,8 @@ struct Database {
     pg_atomic_uint64 worker_due_at;      // when one is next to run, TimestampTz
     pg_atomic_uint64 worker_not_before;  // it is not started before, TimestampTz
     pg_atomic_uint64 purge_due_at;       // purges are not made before, TimestampTz
+    pg_atomic_uint64 seal_due_at;        // nor seals, TimestampTz
+    pg_atomic_uint32 unsealed;           // records were committed that may be in no seal
     Lane lanes[kLanes];
 };
 
@@ -74,10 +69,6 @@ Database *ready_database();
 
 // The entry if there is one, else null; never waits.
 Database *known_database();
-
-// A lane for this transaction, its own; LG902 if none is free.
-Lane &claim_lane(Database &database, LaneNumber &number);
-void release_lane(Lane &lane);
 
 // Between the tables' transaction numbers and xids, in the current database.
 Txid txid_of(FullTransactionId xid);

@@ -1,10 +1,13 @@
 #include "engine/post.hpp"
 
 #include "engine/hold.hpp"
+#include "engine/lane.hpp"
 #include "engine/load.hpp"
 #include "engine/settings.hpp"
 #include "engine/transaction.hpp"
+#include "pg/bytes.hpp"
 #include "pg/table.hpp"
+#include "pg/time.hpp"
 #include "worker/worker.hpp"
 
 namespace ledger {
@@ -37,16 +40,33 @@ bool release_overdue(Database &database, AccountUse &use) {
     return has_holds(use) && expire_overdue(database, INT64_MAX, &use.id) > 0;
 }
 
-HeapTuple form_row(TupleDesc shape, const Order &order, Txid txid) {
+// Orders are linked in the order of their ids, whenever their rows are written.
+void link_order(Database &database, Order &order) {
+    order.txid = txid_of(GetTopFullTransactionId());
+    order.created_at = GetCurrentTimestamp();
+    TransferRecord record = {
+        {},        order.kind, order.source.id,           order.destination.id,   order.amount,
+        order.ref, order.txid, unix_us(order.created_at), text_of(order.metadata)};
+    order.hash = link(database, record, order.created_at);
+    order.id = TransferId{record.place.id};
+    order.lane = record.place.lane;
+    order.seq = record.place.seq;
+}
+
+HeapTuple form_row(TupleDesc shape, const Order &order) {
+    HashDatum hash;
     Datum values[TransferColumn::count] = {
         Int64GetDatum(static_cast<std::int64_t>(order.id)),
         Int64GetDatum(static_cast<std::int64_t>(order.source.id)),
         Int64GetDatum(static_cast<std::int64_t>(order.destination.id)),
         Int64GetDatum(order.amount),
         Int64GetDatum(order.ref),
-        Int64GetDatum(static_cast<std::int64_t>(txid)),
-        TimestampTzGetDatum(GetCurrentTimestamp()),
+        Int64GetDatum(static_cast<std::int64_t>(order.txid)),
+        TimestampTzGetDatum(order.created_at),
+        Int64GetDatum(order.seq),
         Int16GetDatum(static_cast<std::int16_t>(order.kind)),
+        Int16GetDatum(static_cast<std::int16_t>(order.lane)),
+        hash.set(order.hash),
         PointerGetDatum(order.metadata),
     };
     bool nulls[TransferColumn::count] = {};
@@ -54,7 +74,7 @@ HeapTuple form_row(TupleDesc shape, const Order &order, Txid txid) {
     return heap_form_tuple(shape, values, nulls);
 }
 
-void append_many(Relation transfer, CatalogIndexState indexes, const Order *orders, int count, Txid txid) {
+void append_many(Relation transfer, CatalogIndexState indexes, const Order *orders, int count) {
     static_assert(std::is_trivially_destructible_v<Order>);
     MemoryContext scratch =
         AllocSetContextCreate(CurrentMemoryContext, "ledger append", ALLOCSET_DEFAULT_SIZES);
@@ -67,7 +87,7 @@ void append_many(Relation transfer, CatalogIndexState indexes, const Order *orde
         const int batch = Min(count - done, kRowsAtOnce);
         MemoryContext caller = MemoryContextSwitchTo(scratch);
         for (int i = 0; i < batch; ++i)
-            ExecStoreHeapTuple(form_row(RelationGetDescr(transfer), orders[done + i], txid), rows[i], false);
+            ExecStoreHeapTuple(form_row(RelationGetDescr(transfer), orders[done + i]), rows[i], false);
         CatalogTuplesMultiInsertWithInfo(transfer, rows, batch, indexes);
         MemoryContextSwitchTo(caller);
         for (int i = 0; i < batch; ++i) ExecClearTuple(rows[i]);
@@ -114,8 +134,8 @@ bool take(Database &database, Order &order, Code source_code, Code destination_c
         put_back(source, before);
         return refuse(status, destination_code, order.destination, in.state, in.left);
     }
-    if (order.id == TransferId{0}) order.id = next_id(database);
-    count_transfer(database);
+    link_order(database, order);
+    count_transfer();
     fold_when_long(database, *source.slot, *destination.slot);
     return true;
 }
@@ -130,14 +150,12 @@ Minor amount_up_to(Database &database, const Order &order, Minor maximum) {
 
 void append(Order *orders, int count) {
     if (count == 0) return;
-    const Txid txid = txid_of(GetTopFullTransactionId());
     with_table(storage().transfer, RowExclusiveLock, [&](Relation transfer) {
         CatalogIndexState indexes = CatalogOpenIndexes(transfer);
         if (count == 1)
-            CatalogTupleInsertWithInfo(transfer, form_row(RelationGetDescr(transfer), orders[0], txid),
-                                       indexes);
+            CatalogTupleInsertWithInfo(transfer, form_row(RelationGetDescr(transfer), orders[0]), indexes);
         else
-            append_many(transfer, indexes, orders, count, txid);
+            append_many(transfer, indexes, orders, count);
         CatalogCloseIndexes(indexes);
     });
 }

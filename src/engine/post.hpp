@@ -1,7 +1,7 @@
 // The one way through: every movement of value, whatever its words (transfer,
 // batch, sweep, reversal, cart), is an Order that takes this path:
 //
-//   names to accounts  ->  take from the escrow  ->  append rows  ->  ids
+//   names to accounts  ->  take from the escrow, link to the chain  ->  append rows
 //
 // Orders are taken one by one; what could not be taken leaves nothing behind.
 #pragma once
@@ -20,15 +20,22 @@ struct Order {
     Kind kind;
     std::int64_t ref;
     Jsonb *metadata;  // or null
-    TransferId id;    // given by take(), unless the caller brought one
+    // Given by take():
+    TransferId id;
+    LaneNumber lane;
+    std::int64_t seq;
+    Txid txid;
+    TimestampTz created_at;
+    Hash hash;
 };
 
 // Checks that function may write here and now, and gets the database ready.
 Database &begin_posting(const char *function);
 
-// Takes the order's amount from the escrow of both accounts and gives it an id.
-// True, or false with the refusal; codes are for the refusal alone. Before it is
-// refused for want of balance, the source's overdue holds are expired.
+// Takes the order's amount from the escrow of both accounts and links it to its
+// lane's chain, so it must be appended, or the (sub)transaction aborted. True, or false with the refusal;
+// codes are for the refusal alone. Before it is refused for want of balance, the source's overdue holds are
+// expired.
 bool take(Database &database, Order &order, Code source, Code destination, Refusal &refusal);
 
 // The most that the order's accounts would let through now, at most maximum.

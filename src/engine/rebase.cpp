@@ -91,6 +91,8 @@ std::int64_t rebase_installation() {
     // A COPY into the tables, as pg_restore makes, ends before we look.
     LockRelationOid(storage().transfer, ShareRowExclusiveLock);
     LockRelationOid(storage().balance, ShareRowExclusiveLock);
+    LockRelationOid(storage().audit, ShareRowExclusiveLock);
+    LockRelationOid(storage().seal, ShareRowExclusiveLock);
     const auto running = static_cast<std::int64_t>(U64FromFullTransactionId(oldest_running_xid()));
     const std::int64_t base = Max(std::int64_t{0}, newest_txid() + 1 - running);
     fold_everything(Txid{base + running});

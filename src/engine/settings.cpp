@@ -12,7 +12,7 @@ void define_settings() {
                             nullptr);
     DefineCustomIntVariable("ledger.databases",
                             "Databases with a ledger in use that shared memory has room for.",
-                            "Each takes about 66 kB.", &settings.databases, 16, 1, 1024, PGC_POSTMASTER, 0,
+                            "Each takes about 390 kB.", &settings.databases, 16, 1, 1024, PGC_POSTMASTER, 0,
                             nullptr, nullptr, nullptr);
     DefineCustomIntVariable("ledger.node", "The node part of every id this server makes.",
                             "Give servers whose transfers are ever merged different numbers.", &settings.node,
@@ -31,6 +31,11 @@ void define_settings() {
     DefineCustomIntVariable("ledger.purge_interval", "How often the worker purges expired requests.", nullptr,
                             &settings.purge_interval_s, 60, 1, 86400, PGC_SIGHUP, GUC_UNIT_S, nullptr,
                             nullptr, nullptr);
+    DefineCustomIntVariable(
+        "ledger.seal_interval", "How often the worker seals what came since the last seal.",
+        "0 switches it off: ledger.seal() does the same. What is in no seal yet is read "
+        "again at the first write after a restart.",
+        &settings.seal_interval_s, 60, 0, 86400, PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("ledger.key_ttl",
                             "How long idempotency keys and inbox messages are remembered at least.",
                             "Applies to keys used from now on.", &settings.key_ttl_s, 7 * 86400, 1, INT_MAX,

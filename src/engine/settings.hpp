@@ -11,6 +11,7 @@ struct Settings {
     int fold_threshold;      // ledger.fold_threshold: transfers past the horizon before an account is folded
     int fold_interval_ms;    // ledger.fold_interval: pause between two passes of the worker
     int purge_interval_s;    // ledger.purge_interval: how often the worker purges expired requests
+    int seal_interval_s;     // ledger.seal_interval: how often the worker seals; 0: never
     int key_ttl_s;           // ledger.key_ttl: how long keys, messages and their answers are kept at least
     int signature_window_s;  // ledger.signature_window: how far a signed request's time may be off
 };

@@ -53,9 +53,9 @@ Oid table_named(Oid schema, const char *name, int column_count) {
 
 void forget(Datum, Oid relation) {
     ++invalidations;
-    for (const Oid ours :
-         {InvalidOid, cached.asset, cached.account, cached.balance, cached.transfer, cached.installation,
-          cached.request, cached.client, cached.hold, cached.tcc, cached.tcc_branch})
+    for (const Oid ours : {InvalidOid, cached.asset, cached.account, cached.balance, cached.transfer,
+                           cached.installation, cached.request, cached.client, cached.hold, cached.tcc,
+                           cached.tcc_branch, cached.audit, cached.seal})
         if (relation == ours) cache_valid = false;
 }
 
@@ -95,6 +95,10 @@ Storage look_up() {
     s.tcc_by_due = relation_named(schema, "tcc_due_at_idx");
     s.tcc_branch = table_named(schema, "tcc_branch", TccBranchColumn::count);
     s.tcc_branch_by_name = relation_named(schema, "tcc_branch_pkey");
+    s.audit = table_named(schema, "audit", AuditColumn::count);
+    s.audit_by_id = relation_named(schema, "audit_pkey");
+    s.seal = table_named(schema, "seal", SealColumn::count);
+    s.seal_by_number = relation_named(schema, "seal_pkey");
     return s;
 }
 

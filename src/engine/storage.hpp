@@ -51,7 +51,9 @@ struct TransferRow {
     std::int64_t ref;
     Txid txid;
     TimestampTz created_at;
+    std::int64_t seq;
     Kind kind;
+    std::int16_t lane;
 };
 struct TransferColumn {
     enum : AttrNumber {
@@ -62,9 +64,67 @@ struct TransferColumn {
         ref,
         txid,
         created_at,
+        seq,
         kind,
+        lane,
+        hash,
         metadata,
         count = metadata
+    };
+};
+
+struct AuditRow {
+    std::int64_t id;
+    std::int64_t seq;
+    Txid txid;
+    TimestampTz at;
+    Oid relation_oid;
+    std::int16_t lane;
+};
+struct AuditColumn {
+    enum : AttrNumber {
+        id = 1,
+        seq,
+        txid,
+        at,
+        relation_oid,
+        lane,
+        hash,
+        relation,
+        operation,
+        actor,
+        acting_as,
+        application,
+        client,
+        key,
+        old_row,
+        new_row,
+        count = new_row
+    };
+};
+
+struct SealRow {
+    std::int64_t number;
+    TimestampTz sealed_at;
+    std::int64_t transfers;
+    std::int64_t audits;
+    std::int64_t from_id;
+    std::int64_t until_id;
+};
+struct SealColumn {
+    enum : AttrNumber {
+        number = 1,
+        sealed_at,
+        transfers,
+        audits,
+        from_id,
+        until_id,
+        transfer_root,
+        audit_root,
+        previous,
+        hash,
+        heads,
+        count = heads
     };
 };
 
@@ -180,6 +240,8 @@ struct Storage {
     Oid hold, hold_by_transfer, hold_by_due, hold_by_account;
     Oid tcc, tcc_by_xid, tcc_by_due;
     Oid tcc_branch, tcc_branch_by_name;
+    Oid audit, audit_by_id;
+    Oid seal, seal_by_number;
     std::uint32_t epoch;  // differs from that of any earlier Storage in this backend
 };
 

@@ -1,5 +1,6 @@
 #include "engine/transaction.hpp"
 
+#include "engine/lane.hpp"
 #include "engine/prepared.hpp"
 #include "engine/settings.hpp"
 #include "engine/storage.hpp"
@@ -35,8 +36,6 @@ struct {
     Level *level;        // innermost
     Level *spare_level;  // ended ones, for the next savepoint to use again
     SavedUse *spare_saved;
-    Lane *lane;
-    LaneNumber lane_number;
     Txid preparing;
     bool folds;
 } mine = {};
@@ -116,11 +115,6 @@ void save(AccountUse &use) {
     level.first = saved;
 }
 
-Lane &lane_of(Database &database) {
-    if (!mine.lane) mine.lane = &claim_lane(database, mine.lane_number);
-    return *mine.lane;
-}
-
 // What others must respect while a change is in flight.
 Limits stricter(const Limits &a, const Limits &b) {
     return {Max(a.floor, b.floor), Min(a.ceiling, b.ceiling), Max(a.state, b.state)};
@@ -182,7 +176,6 @@ void subtransaction_aborted(int nesting) {
 }
 
 void forget_transaction(bool committed) {
-    if (mine.lane) release_lane(*mine.lane);
     mine = {};
     rebase_transaction_ended(committed);
 }
@@ -200,6 +193,7 @@ void transaction_ended(bool committed) {
         });
         unpin_slot(slot);
     }
+    lane_transaction_ended(committed);
     forget_transaction(committed);
 }
 
@@ -213,6 +207,7 @@ void before_prepare() {
         ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                 errmsg("cannot prepare a transaction that has folded a ledger"),
                 errhint("Call ledger.fold() in a transaction of its own."));
+    lane_before_prepare();
     int moving = 0;
     for (AccountUse *use = mine.first; use; use = use->next) {
         if (use->limits_changed)
@@ -243,6 +238,7 @@ void prepared() {
         });
         hand_over(use->slot, mine.preparing, use->share);
     }
+    lane_prepared();
     forget_transaction(false);
 }
 
@@ -274,10 +270,12 @@ void on_subtransaction(SubXactEvent event, SubTransactionId child, SubTransactio
     switch (event) {
         case SUBXACT_EVENT_COMMIT_SUB:
             subtransaction_committed(GetCurrentTransactionNestLevel());
+            lane_subtransaction_ended(true, GetCurrentTransactionNestLevel());
             rebase_subtransaction_ended(true, child, parent);
             break;
         case SUBXACT_EVENT_ABORT_SUB:
             subtransaction_aborted(GetCurrentTransactionNestLevel());
+            lane_subtransaction_ended(false, GetCurrentTransactionNestLevel());
             rebase_subtransaction_ended(false, child, parent);
             break;
         case SUBXACT_EVENT_START_SUB:
@@ -359,20 +357,8 @@ LimitChange change_limits(AccountUse &use, const Limits &wanted) {
     });
 }
 
-TransferId next_id(Database &database) {
-    Lane &lane = lane_of(database);
-    // 2025-01-01 as PostgreSQL counts microseconds, from 2000-01-01: 9132 days.
-    constexpr TimestampTz kEpoch = TimestampTz{9132} * USECS_PER_DAY;
-    lane.last = next_tick(lane.last, (GetCurrentTimestamp() - kEpoch) / 1000);
-    return TransferId{make_id(lane.last, settings.node, mine.lane_number)};
-}
-
 void note_fold() {
     mine.folds = true;
-}
-
-void count_transfer(Database &database) {
-    ++lane_of(database).transfers;
 }
 
 void register_transaction_callbacks() {

@@ -1,10 +1,9 @@
 // This transaction's business with the engine: the accounts it uses, its share
-// of their bounds, savepoint by savepoint, its lane, and what happens to all of
-// it at commit, abort and prepare.
+// of their bounds, savepoint by savepoint, and what happens to all of it at
+// commit, abort and prepare.
 #pragma once
 
 #include "core/escrow.hpp"
-#include "core/ids.hpp"
 #include "engine/database.hpp"
 #include "engine/slot.hpp"
 
@@ -59,12 +58,6 @@ LimitChange change_limits(AccountUse &use, const Limits &wanted);
 // This transaction folds, and so keeps other folders out until it ends: it
 // cannot be prepared.
 void note_fold();
-
-// The next id of this transaction's lane, which is claimed at the first call.
-TransferId next_id(Database &database);
-
-// Counts a transfer made, in the lane.
-void count_transfer(Database &database);
 
 void register_transaction_callbacks();
 

@@ -23,7 +23,7 @@ LaneTotals sum_lanes(const Database &database) {
     LaneTotals totals = {};
     for (const Lane &lane : database.lanes) {
         totals.transfers += lane.transfers;
-        totals.in_use += pg_atomic_read_u32(const_cast<pg_atomic_uint32 *>(&lane.busy)) != 0;
+        totals.in_use += pg_atomic_read_u32(const_cast<pg_atomic_uint32 *>(&lane.state)) != 0;
     }
     return totals;
 }

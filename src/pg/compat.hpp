@@ -32,6 +32,15 @@ inline TransactionId oldest_recorded_xid() {
 #endif
 }
 
+// A small number that no other running backend has.
+inline int backend_number() {
+#if PG_VERSION_NUM >= 170000
+    return MyProcNumber;
+#else
+    return MyBackendId;
+#endif
+}
+
 // transaction_timeout, which ALTER DATABASE may set, is there since 17.
 inline void set_no_transaction_timeout() {
 #if PG_VERSION_NUM >= 170000

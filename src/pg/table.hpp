@@ -70,6 +70,17 @@ inline HeapTuple find_row(Relation table, Oid index_id, Snapshot snapshot, ScanK
     return found;
 }
 
+// The row with the greatest key, likewise.
+inline HeapTuple find_last_row(Relation table, Oid index_id, Snapshot snapshot) {
+    Relation index = index_open(index_id, AccessShareLock);
+    SysScanDesc scan = systable_beginscan_ordered(table, index, snapshot, 0, nullptr);
+    HeapTuple tuple = systable_getnext_ordered(scan, BackwardScanDirection);
+    HeapTuple found = tuple ? heap_copytuple(tuple) : nullptr;
+    systable_endscan_ordered(scan);
+    index_close(index, AccessShareLock);
+    return found;
+}
+
 // A row whose columns lead with the fixed-width struct Row.
 template <typename Row>
 const Row *row_of(HeapTuple tuple) {

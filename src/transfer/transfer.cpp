@@ -95,15 +95,14 @@ LEDGER_FUNCTION(ledger_transfer_up_to) {
 LEDGER_FUNCTION(ledger_post_reversal) {
     Database &database = begin_posting("ledger.reverse_transfer()");
     Order order = {};
-    order.id = TransferId{bigint_argument(fcinfo, 0, "id")};
-    order.source = account_by_id(AccountId{bigint_argument(fcinfo, 1, "source")});
-    order.destination = account_by_id(AccountId{bigint_argument(fcinfo, 2, "destination")});
-    order.amount = bigint_argument(fcinfo, 3, "amount");
+    order.source = account_by_id(AccountId{bigint_argument(fcinfo, 0, "source")});
+    order.destination = account_by_id(AccountId{bigint_argument(fcinfo, 1, "destination")});
+    order.amount = bigint_argument(fcinfo, 2, "amount");
     if (order.amount <= 0)
         raise_refusal(not_positive(psprintf("%lld", static_cast<long long>(order.amount))));
     order.kind = Kind::reversal;
-    order.ref = bigint_argument(fcinfo, 4, "ref");
-    order.metadata = metadata_argument(fcinfo, 5);
+    order.ref = bigint_argument(fcinfo, 3, "ref");
+    order.metadata = metadata_argument(fcinfo, 4);
     Refusal refusal;
     if (!take(database, order, account_code(order.source.id), account_code(order.destination.id), refusal))
         raise_refusal(refusal);

@@ -260,6 +260,11 @@ void call_worker_at(Database &database, TimestampTz when) {
         }
 }
 
+void note_unsealed(Database &database) {
+    if (pg_atomic_read_u32(&database.unsealed) == 0) pg_atomic_write_u32(&database.unsealed, 1);
+    if (settings.seal_interval_s > 0) call_worker_at(database, read_time(database.seal_due_at));
+}
+
 void fold_when_long(Database &database, const Slot &source, const Slot &destination) {
     // Read without the slots' mutex: missing a crossing costs one more threshold.
     if (at_threshold(source) || at_threshold(destination)) call_worker_at(database, DT_NOBEGIN);

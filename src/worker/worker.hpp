@@ -15,6 +15,10 @@ namespace ledger {
 // inserted. Does not wait, and costs one comparison if it is due by then anyway.
 void call_worker_at(Database &database, TimestampTz when);
 
+// Records were committed that no seal has yet: has the worker make one when it is time.
+// Neither fails nor allocates.
+void note_unsealed(Database &database);
+
 // Calls the worker if the tail of one of the slots just reached a multiple of
 // the threshold.
 void fold_when_long(Database &database, const Slot &source, const Slot &destination);

@@ -41,7 +41,7 @@ SELECT ledger.deduct_stock('x:s', 2);
 SELECT ledger.reverse_transfer(id) > 0 FROM ledger.transfers WHERE destination = 'x:a';
 SELECT sku, available FROM ledger.stock WHERE sku = 'x:s';
 SELECT helper.outcome($$SELECT ledger.freeze_account('x:a')$$);
-SELECT helper.outcome($$SELECT ledger_data.post_reversal(1, 1, 2, 3, 4, NULL)$$);
+SELECT helper.outcome($$SELECT ledger_data.post_reversal(1, 2, 3, 4, NULL)$$);
 SELECT helper.outcome($$SELECT * FROM ledger_data.transfer$$);
 SELECT helper.outcome($$INSERT INTO ledger_data.transfer VALUES (1, 1, 2, 3, 0, 1, now(), 1)$$);
 SET ROLE ledger_test_reader;

@@ -1,0 +1,77 @@
+#include "engine/recover.hpp"
+
+#include "engine/chain.hpp"
+
+namespace ledger {
+
+namespace {
+
+bool is_lane(LaneNumber lane) {
+    return static_cast<int>(lane) >= 0 && static_cast<int>(lane) < kLanes;
+}
+
+void note_committed(RecoveredLane &lane, int scope, const Link &link) {
+    Head &head = lane.heads[scope];
+    if (link.place.seq > head.seq) head = {link.place.seq, link.hash};
+}
+
+// In progress, where nobody writes: of a prepared transaction. A lane has one at most.
+void note_prepared(RecoveredLane &lane, int scope, const Link &link, std::int64_t base) {
+    PreparedLinks &prepared = lane.prepared;
+    prepared.xid = static_cast<TransactionId>(static_cast<std::int64_t>(link.txid) - base);
+    prepared.last_id[scope] = link.place.id;
+    prepared.heads[scope] = {link.place.seq, link.hash};
+    lane.first_id = lane.first_id ? Min(lane.first_id, link.place.id) : link.place.id;
+}
+
+// Dirty: shows records of transactions in progress too, and tells so.
+void recover_scope(Scope scope, std::int64_t first, std::int64_t base, RecoveredLane *lanes) {
+    const int i = static_cast<int>(scope);
+    SnapshotData dirty;
+    InitDirtySnapshot(dirty);
+    scan_records(scope, first, &dirty, [&](HeapTuple tuple, TupleDesc shape) {
+        const Link link = link_of(scope, tuple, shape);
+        if (!is_lane(link.place.lane)) return true;
+        RecoveredLane &lane = lanes[static_cast<int>(link.place.lane)];
+        if (TransactionIdIsValid(dirty.xmin))
+            note_prepared(lane, i, link, base);
+        else
+            note_committed(lane, i, link);
+        return true;
+    });
+}
+
+}  // namespace
+
+RecoveredLane *recover_lanes(std::int64_t base) {
+    auto *lanes = static_cast<RecoveredLane *>(palloc0(kLanes * sizeof(RecoveredLane)));
+    std::int64_t first = 0;
+    LastSeal seal;
+    if (find_last_seal(seal)) {
+        first = scan_from(seal);
+        const auto *bytes = reinterpret_cast<const std::uint8_t *>(seal.heads.data());
+        for (std::size_t at = 0; at + kHeadBytes <= seal.heads.size(); at += kHeadBytes) {
+            const LaneHead of = get_head(bytes + at);
+            const int scope = static_cast<int>(of.scope);
+            if (is_lane(of.lane) && scope >= 0 && scope < kScopes)
+                lanes[static_cast<int>(of.lane)].heads[scope] = of.head;
+        }
+    }
+    for (const Scope scope : {Scope::transfer, Scope::audit}) recover_scope(scope, first, base, lanes);
+    return lanes;
+}
+
+void restore_lane(Lane &lane, const RecoveredLane &recovered, Tick first) {
+    SpinLockAcquire(&lane.mutex);
+    lane.last = Max(lane.last, first);
+    for (int scope = 0; scope < kScopes; ++scope) lane.heads[scope] = recovered.heads[scope];
+    if (TransactionIdIsValid(recovered.prepared.xid)) {
+        lane.prepared = recovered.prepared;
+        pg_atomic_write_u64(&lane.first,
+                            static_cast<std::uint64_t>(tick_above(recovered.first_id) - tick_at(2)));
+        pg_atomic_write_u32(&lane.state, static_cast<std::uint32_t>(LaneState::prepared));
+    }
+    SpinLockRelease(&lane.mutex);
+}
+
+}  // namespace ledger
