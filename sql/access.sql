@@ -23,6 +23,9 @@ AS $$
         ('operator', 'unfreeze_account'), ('operator', 'close_account'), ('operator', 'create_stock'), ('operator', 'fold'),
         ('operator', 'expire_holds'), ('operator', 'tcc_expire'), ('operator', 'requests'), ('operator', 'purge_requests'), ('operator', 'add_client'), ('operator', 'rotate_client'),
         ('operator', 'remove_client'), ('operator', 'check_invariants'), ('operator', 'stat'),
+        ('operator', 'seal'), ('operator', 'digest'), ('operator', 'verify'), ('operator', 'verify_progress'),
+        ('auditor',  'seal_records'), ('auditor', 'digest'), ('auditor', 'verify'), ('auditor', 'verify_progress'), ('auditor', 'verify_digest'),
+        ('auditor',  'inclusion_proof'), ('auditor', 'consistency_proof'),
         ('auditor',  'requests'), ('auditor', 'check_invariants'), ('auditor', 'stat')) AS g (level, name)
     LEFT JOIN pg_catalog.pg_proc AS p
         ON p.proname OPERATOR(pg_catalog.=) g.name AND p.pronamespace OPERATOR(pg_catalog.=) 'ledger'::pg_catalog.regnamespace
@@ -31,9 +34,10 @@ AS $$
               WHEN 'writer' THEN '{reader,writer}'::text[]
               WHEN 'operator' THEN '{reader,writer,operator}'::text[]
               WHEN 'auditor' THEN '{reader,auditor}'::text[] END)
-    -- ledger.stat calls this one with the reader's own rights
+    -- the views of that name call these with the reader's own rights
     UNION ALL
-    SELECT 'FUNCTION', 'ledger_data.stat()' WHERE access_of.level IN ('operator', 'auditor')
+    SELECT 'FUNCTION', f.name FROM (VALUES ('ledger_data.stat()'), ('ledger_data.verify_progress()')) AS f (name)
+    WHERE access_of.level IN ('operator', 'auditor')
 $$;
 COMMENT ON FUNCTION ledger_data.access_of(text) IS 'the views and functions of an access level';
 

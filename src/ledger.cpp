@@ -1,4 +1,5 @@
 // The module: what happens when the server loads it.
+#include "chain/progress.hpp"
 #include "core/sha256.hpp"
 #include "engine/settings.hpp"
 #include "engine/shared.hpp"
@@ -23,5 +24,6 @@ void _PG_init(void) {
     ledger::define_settings();
     ledger::request_shared_memory();
     ledger::register_transaction_callbacks();
+    ledger::register_progress_callback();
     ledger::register_launcher();
 }

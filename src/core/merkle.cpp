@@ -31,8 +31,8 @@ void Tree::merge() {
             left.has_watched || right.has_watched};
 }
 
-void Tree::add_leaf(const Hash &leaf) {
-    stack_[depth_++] = {leaf, 1, size_ == watched_};
+void Tree::add_leaf(const Hash &leaf, bool watch) {
+    stack_[depth_++] = {leaf, 1, watch};
     ++size_;
     while (depth_ > 1 && stack_[depth_ - 2].leaves == stack_[depth_ - 1].leaves) merge();
 }

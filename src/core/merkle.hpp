@@ -11,14 +11,14 @@ Hash node_hash(const Hash &left, const Hash &right);
 
 inline constexpr int kTreeDepth = 64;
 
-// The root over the leaves added so far, and the way from one of them up to it.
+// The root over the leaves added, and the way from one of them up to it.
 class Tree {
   public:
-    // watched: the leaf whose path is wanted, from 0; none by default.
-    explicit Tree(std::int64_t watched = -1) : watched_(watched) {}
-
-    void add(const Hash &record) { add_leaf(leaf_hash(record.data(), record.size())); }
-    void add_leaf(const Hash &leaf);
+    // watch: this is the leaf whose path is wanted.
+    void add(const Hash &record, bool watch = false) {
+        add_leaf(leaf_hash(record.data(), record.size()), watch);
+    }
+    void add_leaf(const Hash &leaf, bool watch = false);
 
     std::int64_t size() const { return size_; }
 
@@ -38,7 +38,6 @@ class Tree {
     };
     void merge();
 
-    std::int64_t watched_;
     std::int64_t size_ = 0;
     int depth_ = 0;
     int path_length_ = 0;

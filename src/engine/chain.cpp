@@ -4,19 +4,54 @@
 
 namespace ledger {
 
-bool find_last_seal(LastSeal &seal) {
-    return with_latest_snapshot([&](Snapshot snapshot) {
-        return with_table(storage().seal, AccessShareLock, [&](Relation table) {
-            HeapTuple tuple = find_last_row(table, storage().seal_by_number, snapshot);
-            if (!tuple) return false;
-            const SealRow &row = *row_of<SealRow>(tuple);
-            TupleDesc shape = RelationGetDescr(table);
-            seal = {row.number, row.sealed_at, row.from_id, row.until_id, {}, {}};
-            bool is_null;
-            hash_in(heap_getattr(tuple, SealColumn::hash, shape, &is_null), seal.hash);
-            seal.heads = *column_bytes(tuple, SealColumn::heads, shape);
-            return true;
-        });
+namespace {
+
+// A hash that is none is left zero, and so fits nothing.
+void read_seal(HeapTuple tuple, TupleDesc shape, Seal &seal) {
+    seal = {*row_of<SealRow>(tuple), {}, {}, {}, {}};
+    bool is_null;
+    const auto hash = [&](AttrNumber column, Hash &to) {
+        hash_in(heap_getattr(tuple, column, shape, &is_null), to);
+    };
+    hash(SealColumn::transfer_root, seal.roots[static_cast<int>(Scope::transfer)]);
+    hash(SealColumn::audit_root, seal.roots[static_cast<int>(Scope::audit)]);
+    hash(SealColumn::previous, seal.previous);
+    hash(SealColumn::hash, seal.hash);
+    seal.heads = *column_bytes(tuple, SealColumn::heads, shape);
+}
+
+template <typename Find>
+bool find(Seal &seal, Find find_tuple) {
+    return with_table(storage().seal, AccessShareLock, [&](Relation table) {
+        HeapTuple tuple = find_tuple(table);
+        if (tuple) read_seal(tuple, RelationGetDescr(table), seal);
+        return tuple != nullptr;
+    });
+}
+
+}  // namespace
+
+bool find_seal(Snapshot snapshot, std::int64_t number, Seal &seal) {
+    ScanKeyData key;
+    key_bigint(key, SealColumn::number, BTEqualStrategyNumber, number);
+    return find(seal,
+                [&](Relation table) { return find_row(table, storage().seal_by_number, snapshot, &key, 1); });
+}
+
+bool find_last_seal(Snapshot snapshot, Seal &seal) {
+    return find(seal,
+                [&](Relation table) { return find_last_row(table, storage().seal_by_number, snapshot); });
+}
+
+std::int64_t last_committed_seal(Snapshot snapshot) {
+    return with_table(storage().seal, AccessShareLock, [&](Relation table) {
+        HeapTuple tuple = find_last_row(table, storage().seal_by_number, snapshot);
+        while (tuple && TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data))) {
+            ScanKeyData key;
+            key_bigint(key, SealColumn::number, BTEqualStrategyNumber, row_of<SealRow>(tuple)->number - 1);
+            tuple = find_row(table, storage().seal_by_number, snapshot, &key, 1);
+        }
+        return tuple ? row_of<SealRow>(tuple)->number : 0;
     });
 }
 

@@ -8,21 +8,35 @@
 
 namespace ledger {
 
-// The last seal, as this transaction sees it now; false if there is none. heads
-// is in the current memory context.
-struct LastSeal {
-    std::int64_t number;
-    TimestampTz sealed_at;
-    std::int64_t from_id;
-    std::int64_t until_id;
+// A seal as it is stored. heads is in the current memory context.
+struct Seal {
+    SealRow row;
+    Hash roots[kScopes];
+    Hash previous;
     Hash hash;
     std::string_view heads;
 };
-bool find_last_seal(LastSeal &seal);
+bool find_seal(Snapshot snapshot, std::int64_t number, Seal &seal);
+bool find_last_seal(Snapshot snapshot, Seal &seal);
 
-// The least id that a record in no seal can have, and the largest of one that is in
-// one, leave no id out between them.
-inline std::int64_t scan_from(const LastSeal &seal) {
+// The number of the last seal that some other, or an earlier, transaction made; 0 if
+// there is none.
+std::int64_t last_committed_seal(Snapshot snapshot);
+
+// Calls visit(LaneHead) for each head in heads that makes sense.
+template <typename Visit>
+void each_head(std::string_view heads, Visit visit) {
+    const auto *bytes = reinterpret_cast<const std::uint8_t *>(heads.data());
+    for (std::size_t at = 0; at + kHeadBytes <= heads.size(); at += kHeadBytes) {
+        const LaneHead head = get_head(bytes + at);
+        const int scope = static_cast<int>(head.scope), lane = static_cast<int>(head.lane);
+        if (scope >= 0 && scope < kScopes && lane < kLanes) visit(head);
+    }
+}
+
+// Where to look from for records that the seal does not cover: between the least id
+// that one can have and the largest of those it covers no id is left out.
+inline std::int64_t scan_from(const SealRow &seal) {
     return Min(seal.from_id, seal.until_id + 1);
 }
 

@@ -45,6 +45,7 @@ void reset_entry(Database &entry, Oid database, Oid extension) {
     write_time(entry.worker_due_at, DT_NOEND);
     pg_atomic_write_u32(&entry.worker_pid, 0);
     pg_atomic_write_u32(&entry.unsealed, 0);
+    for (Verification &verification : entry.verifications) pg_atomic_write_u32(&verification.pid, 0);
     for (Lane &lane : entry.lanes) reset_lane(lane);
 }
 
@@ -171,6 +172,11 @@ void databases_shmem_init() {
                                           &entry.worker_not_before, &entry.purge_due_at, &entry.seal_due_at})
             pg_atomic_init_u64(counter, 0);
         pg_atomic_init_u32(&entry.unsealed, 0);
+        for (Verification &verification : entry.verifications) {
+            pg_atomic_init_u32(&verification.pid, 0);
+            for (pg_atomic_uint64 *value : {&verification.done, &verification.total, &verification.began})
+                pg_atomic_init_u64(value, 0);
+        }
         for (Lane &lane : entry.lanes) init_lane(lane);
         reset_entry(entry, InvalidOid, InvalidOid);
     }

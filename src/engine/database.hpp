@@ -9,6 +9,15 @@
 
 namespace ledger {
 
+// A verification that runs. pid 0: none; the leader's where several processes share it.
+struct Verification {
+    pg_atomic_uint32 pid;
+    pg_atomic_uint64 done;  // records
+    pg_atomic_uint64 total;
+    pg_atomic_uint64 began;  // TimestampTz
+};
+inline constexpr int kVerifications = 8;
+
 struct Database {
     Oid database;  // InvalidOid: this entry is free
     Oid extension;
@@ -22,6 +31,7 @@ struct Database {
     pg_atomic_uint64 purge_due_at;       // purges are not made before, TimestampTz
     pg_atomic_uint64 seal_due_at;        // nor seals, TimestampTz
     pg_atomic_uint32 unsealed;           // records were committed that may be in no seal
+    Verification verifications[kVerifications];
     Lane lanes[kLanes];
 };
 

@@ -98,7 +98,7 @@ std::int64_t fold_account(AccountId account) {
                 errmsg("a ledger is folded in READ COMMITTED only"),
                 errdetail("The transaction's own older snapshot would see the new totals."),
                 errhint("Call ledger.fold() in a transaction of its own."));
-    note_fold();
+    note_upkeep("folded", "ledger.fold()");
     const LOCKTAG folders = folders_tag();
     LockAcquire(&folders, ShareUpdateExclusiveLock, false, false);
     // The horizon first, the snapshot after: so the snapshot sees all below the horizon.

@@ -6,10 +6,6 @@ namespace ledger {
 
 namespace {
 
-bool is_lane(LaneNumber lane) {
-    return static_cast<int>(lane) >= 0 && static_cast<int>(lane) < kLanes;
-}
-
 void note_committed(RecoveredLane &lane, int scope, const Link &link) {
     Head &head = lane.heads[scope];
     if (link.place.seq > head.seq) head = {link.place.seq, link.hash};
@@ -31,8 +27,7 @@ void recover_scope(Scope scope, std::int64_t first, std::int64_t base, Recovered
     InitDirtySnapshot(dirty);
     scan_records(scope, first, &dirty, [&](HeapTuple tuple, TupleDesc shape) {
         const Link link = link_of(scope, tuple, shape);
-        if (!is_lane(link.place.lane)) return true;
-        RecoveredLane &lane = lanes[static_cast<int>(link.place.lane)];
+        RecoveredLane &lane = lanes[static_cast<int>(lane_of(link.place.id))];
         if (TransactionIdIsValid(dirty.xmin))
             note_prepared(lane, i, link, base);
         else
@@ -46,16 +41,12 @@ void recover_scope(Scope scope, std::int64_t first, std::int64_t base, Recovered
 RecoveredLane *recover_lanes(std::int64_t base) {
     auto *lanes = static_cast<RecoveredLane *>(palloc0(kLanes * sizeof(RecoveredLane)));
     std::int64_t first = 0;
-    LastSeal seal;
-    if (find_last_seal(seal)) {
-        first = scan_from(seal);
-        const auto *bytes = reinterpret_cast<const std::uint8_t *>(seal.heads.data());
-        for (std::size_t at = 0; at + kHeadBytes <= seal.heads.size(); at += kHeadBytes) {
-            const LaneHead of = get_head(bytes + at);
-            const int scope = static_cast<int>(of.scope);
-            if (is_lane(of.lane) && scope >= 0 && scope < kScopes)
-                lanes[static_cast<int>(of.lane)].heads[scope] = of.head;
-        }
+    Seal seal;
+    if (with_latest_snapshot([&](Snapshot snapshot) { return find_last_seal(snapshot, seal); })) {
+        first = scan_from(seal.row);
+        each_head(seal.heads, [&](const LaneHead &of) {
+            lanes[static_cast<int>(of.lane)].heads[static_cast<int>(of.scope)] = of.head;
+        });
     }
     for (const Scope scope : {Scope::transfer, Scope::audit}) recover_scope(scope, first, base, lanes);
     return lanes;

@@ -36,6 +36,11 @@ void define_settings() {
         "0 switches it off: ledger.seal() does the same. What is in no seal yet is read "
         "again at the first write after a restart.",
         &settings.seal_interval_s, 60, 0, 86400, PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable("ledger.signing_key_file", "The private key that digests are signed with.",
+                               "An Ed25519 key in PEM form, in a file that the server can read. Empty: "
+                               "digests are not signed.",
+                               &settings.signing_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr,
+                               nullptr, nullptr);
     DefineCustomIntVariable("ledger.key_ttl",
                             "How long idempotency keys and inbox messages are remembered at least.",
                             "Applies to keys used from now on.", &settings.key_ttl_s, 7 * 86400, 1, INT_MAX,

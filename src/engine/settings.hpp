@@ -12,6 +12,7 @@ struct Settings {
     int fold_interval_ms;    // ledger.fold_interval: pause between two passes of the worker
     int purge_interval_s;    // ledger.purge_interval: how often the worker purges expired requests
     int seal_interval_s;     // ledger.seal_interval: how often the worker seals; 0: never
+    char *signing_key_file;  // ledger.signing_key_file: with which digests are signed; empty: none
     int key_ttl_s;           // ledger.key_ttl: how long keys, messages and their answers are kept at least
     int signature_window_s;  // ledger.signature_window: how far a signed request's time may be off
 };

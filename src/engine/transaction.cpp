@@ -37,7 +37,8 @@ struct {
     Level *spare_level;  // ended ones, for the next savepoint to use again
     SavedUse *spare_saved;
     Txid preparing;
-    bool folds;
+    const char *upkeep;  // what it did that others must wait for; null: nothing
+    const char *upkeep_function;
 } mine = {};
 
 std::uint32_t place_of(AccountId account) {
@@ -203,10 +204,10 @@ bool moved(const AccountUse &use) {
 }
 
 void before_prepare() {
-    if (mine.folds)
+    if (mine.upkeep)
         ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                errmsg("cannot prepare a transaction that has folded a ledger"),
-                errhint("Call ledger.fold() in a transaction of its own."));
+                errmsg("cannot prepare a transaction that has %s a ledger", mine.upkeep),
+                errhint("Call %s in a transaction of its own.", mine.upkeep_function));
     lane_before_prepare();
     int moving = 0;
     for (AccountUse *use = mine.first; use; use = use->next) {
@@ -357,8 +358,9 @@ LimitChange change_limits(AccountUse &use, const Limits &wanted) {
     });
 }
 
-void note_fold() {
-    mine.folds = true;
+void note_upkeep(const char *did, const char *function) {
+    mine.upkeep = did;
+    mine.upkeep_function = function;
 }
 
 void register_transaction_callbacks() {

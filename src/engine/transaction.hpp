@@ -55,9 +55,9 @@ enum class LimitChange { ok, below_floor, above_ceiling, not_empty, in_flight };
 Limits limits_in_force(AccountUse &use);
 LimitChange change_limits(AccountUse &use, const Limits &wanted);
 
-// This transaction folds, and so keeps other folders out until it ends: it
-// cannot be prepared.
-void note_fold();
+// This transaction does what only one at a time may do until it ends: it cannot be
+// prepared. did: "folded"; function: "ledger.fold()". Both are constants.
+void note_upkeep(const char *did, const char *function);
 
 void register_transaction_callbacks();
 

@@ -1,5 +1,6 @@
 #include "worker/worker.hpp"
 
+#include "chain/seal.hpp"
 #include "engine/fold.hpp"
 #include "engine/hold.hpp"
 #include "engine/settings.hpp"
@@ -103,6 +104,12 @@ TimestampTz next_deadline(TimestampTz pass_began, TimestampTz purge_due) {
     return Min(Max(request, purge_due), Min(hold, tcc));
 }
 
+// When the worker is next to seal.
+TimestampTz next_seal(Database &database) {
+    const bool is_wanted = settings.seal_interval_s > 0 && pg_atomic_read_u32(&database.unsealed) != 0;
+    return is_wanted ? read_time(database.seal_due_at) : DT_NOEND;
+}
+
 // Each account in a transaction of its own, so that nobody waits for all of them,
 // and one that cannot be folded is no obstacle for the others. True if there may be
 // more, or somebody else is folding.
@@ -204,12 +211,14 @@ void pass(Database &database, MemoryContext context) {
     advance_tcc();
     pgstat_report_activity(STATE_RUNNING, "purging what has expired");
     purge_if_due(database);
+    pgstat_report_activity(STATE_RUNNING, "sealing");
+    seal_if_due(database, context);
     pgstat_report_activity(STATE_RUNNING, "folding long tails");
     const bool more = fold_long_tails(context);
     begin();
     const TimestampTz next = next_deadline(began, read_time(database.purge_due_at));
     commit();
-    call_worker_at(database, more ? began : next);
+    call_worker_at(database, more ? began : Min(next, next_seal(database)));
 }
 
 // Passes while something is due, but not for ever: a database whose worker never
