@@ -138,8 +138,8 @@ bool take(Stretch &stretch, HeapTuple tuple, TupleDesc shape) {
 
 void read(Stretch &stretch) {
     const std::int64_t first = stretch.before ? scan_from(*stretch.before) : 0;
-    scan_records(stretch.scope, first, GetActiveSnapshot(),
-                 [&](HeapTuple tuple, TupleDesc shape) { return take(stretch, tuple, shape); });
+    scan_many_records(stretch.scope, first, GetActiveSnapshot(),
+                      [&](HeapTuple tuple, TupleDesc shape) { return take(stretch, tuple, shape); });
     add_progress(stretch.done % kProgressEvery);
 }
 

@@ -1,5 +1,7 @@
 #include "core/merkle.hpp"
 
+#include <cstring>
+
 namespace ledger {
 
 Hash leaf_hash(const void *data, std::size_t size) {
@@ -10,14 +12,21 @@ Hash leaf_hash(const void *data, std::size_t size) {
     return end_sha256();
 }
 
-Hash node_hash(const Hash &left, const Hash &right) {
-    std::array<std::uint8_t, 1 + 2 * std::tuple_size_v<Hash>> bytes = {1};
-    for (std::size_t i = 0; i < left.size(); ++i) {
-        bytes[1 + i] = left[i];
-        bytes[1 + left.size() + i] = right[i];
-    }
+// The same for a leaf that is a hash, in one piece.
+Hash leaf_hash(const Hash &record) {
+    std::uint8_t bytes[1 + sizeof record] = {0};
+    std::memcpy(bytes + 1, record.data(), sizeof record);
     begin_sha256();
-    add_sha256(bytes.data(), bytes.size());
+    add_sha256(bytes, sizeof bytes);
+    return end_sha256();
+}
+
+Hash node_hash(const Hash &left, const Hash &right) {
+    std::uint8_t bytes[1 + sizeof left + sizeof right] = {1};
+    std::memcpy(bytes + 1, left.data(), sizeof left);
+    std::memcpy(bytes + 1 + sizeof left, right.data(), sizeof right);
+    begin_sha256();
+    add_sha256(bytes, sizeof bytes);
     return end_sha256();
 }
 

@@ -7,6 +7,7 @@
 namespace ledger {
 
 Hash leaf_hash(const void *data, std::size_t size);
+Hash leaf_hash(const Hash &record);
 Hash node_hash(const Hash &left, const Hash &right);
 
 inline constexpr int kTreeDepth = 64;
@@ -15,9 +16,7 @@ inline constexpr int kTreeDepth = 64;
 class Tree {
   public:
     // watch: this is the leaf whose path is wanted.
-    void add(const Hash &record, bool watch = false) {
-        add_leaf(leaf_hash(record.data(), record.size()), watch);
-    }
+    void add(const Hash &record, bool watch = false) { add_leaf(leaf_hash(record), watch); }
     void add_leaf(const Hash &leaf, bool watch = false);
 
     std::int64_t size() const { return size_; }

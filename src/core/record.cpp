@@ -23,13 +23,21 @@ std::uint64_t get_big_endian(const std::uint8_t *from, int bytes) {
 // Gathers short fields, so that what takes them is called once for most records.
 class Writer {
   public:
-    Writer(Tag tag, Take take, void *context) : take_(take), context_(context) {
-        buffer_[size_++] = kVersion;
-        buffer_[size_++] = static_cast<std::uint8_t>(tag);
-    }
+    Writer(TakeBytes take, void *context) : take_(take), context_(context) {}
     Writer(const Writer &) = delete;
     Writer &operator=(const Writer &) = delete;
 
+    // Bytes before the record.
+    Writer &raw(const Hash &hash) {
+        std::memcpy(buffer_ + size_, hash.data(), hash.size());
+        size_ += hash.size();
+        return *this;
+    }
+    Writer &begin(Tag tag) {
+        buffer_[size_++] = kVersion;
+        buffer_[size_++] = static_cast<std::uint8_t>(tag);
+        return *this;
+    }
     template <typename Integer>
     Writer &integer(Integer value) {
         return fixed(Field::integer, static_cast<std::int64_t>(value));
@@ -79,7 +87,7 @@ class Writer {
         return *this;
     }
 
-    Take take_;
+    TakeBytes take_;
     void *context_;
     std::size_t size_ = 0;
     std::uint8_t buffer_[kRoom];
@@ -89,19 +97,9 @@ void hash_bytes(void *, const void *data, std::size_t size) {
     add_sha256(data, size);
 }
 
-template <typename Record>
-Hash chained(const Hash &previous, const Record &record) {
-    begin_sha256();
-    add_sha256(previous.data(), previous.size());
-    encode(record, hash_bytes, nullptr);
-    return end_sha256();
-}
-
-}  // namespace
-
-void encode(const TransferRecord &r, Take take, void *context) {
-    Writer writer(Tag::transfer, take, context);
-    writer.place(r.place)
+void write(Writer &writer, const TransferRecord &r) {
+    writer.begin(Tag::transfer)
+        .place(r.place)
         .integer(r.kind)
         .integer(r.debit_account)
         .integer(r.credit_account)
@@ -113,13 +111,32 @@ void encode(const TransferRecord &r, Take take, void *context) {
         .flush();
 }
 
-void encode(const AuditRecord &r, Take take, void *context) {
-    Writer writer(Tag::audit, take, context);
-    writer.place(r.place).integer(r.txid).time(r.at_us).integer(r.relation_oid);
-    for (const Text &text : {r.relation, r.operation, r.key, r.old_row, r.new_row, r.actor, r.acting_as,
-                             r.application, r.client})
-        writer.text(text);
+void write(Writer &writer, const AuditRecord &r) {
+    writer.begin(Tag::audit).place(r.place).integer(r.txid).time(r.at_us).integer(r.relation_oid);
+    for (const Text *text : {&r.relation, &r.operation, &r.key, &r.old_row, &r.new_row, &r.actor,
+                             &r.acting_as, &r.application, &r.client})
+        writer.text(*text);
     writer.flush();
+}
+
+template <typename Record>
+Hash chained(const Hash &previous, const Record &record) {
+    begin_sha256();
+    Writer writer(hash_bytes, nullptr);
+    write(writer.raw(previous), record);
+    return end_sha256();
+}
+
+}  // namespace
+
+void encode(const TransferRecord &record, TakeBytes take, void *context) {
+    Writer writer(take, context);
+    write(writer, record);
+}
+
+void encode(const AuditRecord &record, TakeBytes take, void *context) {
+    Writer writer(take, context);
+    write(writer, record);
 }
 
 Hash hash_of(const Hash &previous, const TransferRecord &record) {
@@ -132,8 +149,8 @@ Hash hash_of(const Hash &previous, const AuditRecord &record) {
 
 Hash hash_of(const SealRecord &r) {
     begin_sha256();
-    Writer writer(Tag::seal, hash_bytes, nullptr);
-    writer.integer(r.number).time(r.sealed_us);
+    Writer writer(hash_bytes, nullptr);
+    writer.begin(Tag::seal).integer(r.number).time(r.sealed_us);
     for (int scope = 0; scope < kScopes; ++scope) writer.integer(r.counts[scope]).bytes(r.roots[scope]);
     writer.integer(r.from_id).integer(r.until_id).bytes(r.heads).bytes(r.previous).flush();
     return end_sha256();
@@ -142,7 +159,7 @@ Hash hash_of(const SealRecord &r) {
 SignedBytes signed_bytes(std::int64_t seal, const Hash &hash) {
     SignedBytes bytes;
     const auto append = [](void *to, const void *data, std::size_t size) { std::memcpy(to, data, size); };
-    Writer(Tag::digest, append, bytes.data()).integer(seal).bytes(hash).flush();
+    Writer(append, bytes.data()).begin(Tag::digest).integer(seal).bytes(hash).flush();
     return bytes;
 }
 

@@ -70,9 +70,9 @@ Hash hash_of(const Hash &previous, const AuditRecord &record);
 Hash hash_of(const SealRecord &record);
 
 // Gives the record's bytes, in pieces, to take(context, data, size).
-using Take = void (*)(void *context, const void *data, std::size_t size);
-void encode(const TransferRecord &record, Take take, void *context);
-void encode(const AuditRecord &record, Take take, void *context);
+using TakeBytes = void (*)(void *context, const void *data, std::size_t size);
+void encode(const TransferRecord &record, TakeBytes take, void *context);
+void encode(const AuditRecord &record, TakeBytes take, void *context);
 
 // What a digest's signature signs.
 using SignedBytes = std::array<std::uint8_t, 48>;

@@ -61,6 +61,40 @@ ScopeTable table_of(Scope scope) {
     return {s.audit, s.audit_by_id};
 }
 
+Window::Window(Relation table, Snapshot snapshot)
+    : table_(table),
+      snapshot_(snapshot),
+      fetch_(table_index_fetch_begin(table)),
+      slot_(table_slot_create(table, nullptr)),
+      copies_(AllocSetContextCreate(CurrentMemoryContext, "ledger window", ALLOCSET_DEFAULT_SIZES)) {}
+
+void Window::end() {
+    ExecDropSingleTupleTableSlot(slot_);
+    table_index_fetch_end(fetch_);
+    MemoryContextDelete(copies_);
+}
+
+void Window::fetch() {
+    std::uint64_t order[kRows];  // where the row is, and which of the window's it is
+    for (int i = 0; i < count_; ++i)
+        order[i] = (std::uint64_t{ItemPointerGetBlockNumber(&tids_[i])} << 16 |
+                    ItemPointerGetOffsetNumber(&tids_[i]))
+                       << kRowBits |
+                   static_cast<std::uint64_t>(i);
+    std::sort(order, order + count_);
+    MemoryContextReset(copies_);
+    MemoryContext caller = MemoryContextSwitchTo(copies_);
+    for (int i = 0; i < count_; ++i) {
+        const auto row = static_cast<int>(order[i] & (kRows - 1));
+        bool call_again = false;
+        const bool found =
+            table_index_fetch_tuple(fetch_, &tids_[row], snapshot_, slot_, &call_again, nullptr);
+        rows_[row] = found ? ExecCopySlotHeapTuple(slot_) : nullptr;
+    }
+    ExecClearTuple(slot_);
+    MemoryContextSwitchTo(caller);
+}
+
 Link link_of(Scope scope, HeapTuple tuple, TupleDesc shape) {
     Link link = {};
     AttrNumber hash = TransferColumn::hash;

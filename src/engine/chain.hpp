@@ -69,4 +69,58 @@ void scan_records(Scope scope, std::int64_t first, Snapshot snapshot, Visit visi
     });
 }
 
+// The same for many records in an MVCC snapshot: looks up a window of ids in the index,
+// fetches their rows block by block, and visits them in the order of their ids.
+class Window {
+  public:
+    Window(Relation table, Snapshot snapshot);
+    void end();
+
+    bool is_full() const { return count_ == kRows; }
+    void add(ItemPointerData tid) { tids_[count_++] = tid; }
+    void fetch();  // copies the rows that the snapshot sees
+
+    // Empties the window; false if visit_row(HeapTuple, TupleDesc) wants no more.
+    template <typename Visit>
+    bool visit(Visit visit_row) {
+        const int count = count_;
+        count_ = 0;
+        for (int i = 0; i < count; ++i)
+            if (rows_[i] && !visit_row(rows_[i], RelationGetDescr(table_))) return false;
+        return true;
+    }
+
+  private:
+    static constexpr int kRowBits = 10;
+    static constexpr int kRows = 1 << kRowBits;
+
+    Relation table_;
+    Snapshot snapshot_;
+    IndexFetchTableData *fetch_;
+    TupleTableSlot *slot_;
+    MemoryContext copies_;
+    int count_ = 0;
+    ItemPointerData tids_[kRows];
+    HeapTuple rows_[kRows];
+};
+
+template <typename Visit>
+void scan_many_records(Scope scope, std::int64_t first, Snapshot snapshot, Visit visit) {
+    const ScopeTable of = table_of(scope);
+    with_table(of.table, AccessShareLock, [&](Relation table) {
+        auto *window = new (palloc(sizeof(Window))) Window(table, snapshot);
+        ScanKeyData key;
+        key_bigint(key, 1, BTGreaterEqualStrategyNumber, first);
+        scan_tids(table, of.by_id, snapshot, key, [&](ItemPointerData tid) {
+            window->add(tid);
+            if (!window->is_full()) return true;
+            window->fetch();
+            return window->visit(visit);
+        });
+        window->fetch();
+        window->visit(visit);
+        window->end();
+    });
+}
+
 }  // namespace ledger

@@ -81,6 +81,21 @@ inline HeapTuple find_last_row(Relation table, Oid index_id, Snapshot snapshot) 
     return found;
 }
 
+// Calls visit(ItemPointerData) for each entry of the index that the key matches, in its
+// order, until it returns false. Whether the snapshot sees the row is not looked at.
+template <typename Visit>
+void scan_tids(Relation table, Oid index_id, Snapshot snapshot, ScanKeyData &key, Visit visit) {
+    Relation index = index_open(index_id, AccessShareLock);
+    IndexScanDesc scan = compat::begin_index_scan(table, index, snapshot, 1);
+    index_rescan(scan, &key, 1, nullptr, 0);
+    while (ItemPointer tid = index_getnext_tid(scan, ForwardScanDirection)) {
+        CHECK_FOR_INTERRUPTS();
+        if (!visit(*tid)) break;
+    }
+    index_endscan(scan);
+    index_close(index, AccessShareLock);
+}
+
 // A row whose columns lead with the fixed-width struct Row.
 template <typename Row>
 const Row *row_of(HeapTuple tuple) {
