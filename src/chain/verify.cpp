@@ -3,6 +3,7 @@
 #include "chain/progress.hpp"
 #include "chain/row.hpp"
 #include "core/merkle.hpp"
+#include "engine/database.hpp"
 #include "pg/bytes.hpp"
 #include "pg/time.hpp"
 
@@ -170,6 +171,19 @@ void check_tree(Stretch &stretch) {
                               shown(stretch.seal->number), shown(covered), shown(stretch.tree.size())));
 }
 
+// A lane that is idle now has not written past its head.
+void find_forged(Stretch &stretch) {
+    Database *database = known_database();
+    for (int number = 0; database && number < kLanes; ++number) {
+        const Walk &walk = stretch.lanes[number];
+        Head head;
+        if (idle_head(database->lanes[number], stretch.scope, head) && walk.at.seq > head.seq)
+            find_problem(stretch, number, head.seq + 1, 0,
+                         psprintf("inserted: the running server has written the lane up to %lld, not %lld",
+                                  shown(head.seq), shown(walk.at.seq)));
+    }
+}
+
 Stretch *make_stretch(Scope scope, const Seal *before, Report report, void *context) {
     auto *stretch = static_cast<Stretch *>(palloc0(sizeof(Stretch)));
     stretch->scope = scope;
@@ -277,6 +291,7 @@ void verify_tail(std::int64_t number, const Scopes &scopes, const std::string_vi
         if (live) set_targets(stretch, *live);
         read(stretch);
         check_lanes(stretch);
+        if (live) find_forged(stretch);
     });
 }
 

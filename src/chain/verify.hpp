@@ -24,9 +24,10 @@ using Scopes = std::array<bool, kScopes>;
 // those it was made of. Reads no others, so seals can be checked beside each other.
 void verify_seal(std::int64_t number, const Scopes &scopes, Report report, void *context);
 
-// Checks the records that the last seal, of this number, does not cover; with live, the
-// lanes' heads (docs/chain-format.md, "Heads") as they were before the snapshot was
-// taken, also that all of them are there. number 0: there is no seal.
+// Checks the records that the last seal, of this number, does not cover; number 0: there
+// is no seal. With live, the lanes' heads (docs/chain-format.md, "Heads") as the running
+// server knew them before the snapshot was taken, also that all of them are there, and no
+// others.
 void verify_tail(std::int64_t number, const Scopes &scopes, const std::string_view *live, Report report,
                  void *context);
 

@@ -183,6 +183,13 @@ Head head_of(Lane &lane, Scope scope) {
     return head;
 }
 
+bool idle_head(Lane &lane, Scope scope, Head &head) {
+    if (pg_atomic_read_u32(&lane.state) != static_cast<std::uint32_t>(LaneState::idle)) return false;
+    pg_read_barrier();
+    head = head_of(lane, scope);
+    return true;
+}
+
 // The order matters: a lane that is owned now has its bound in place before its
 // first id, and one that is idle gets its own before it can be claimed again.
 std::int64_t raise_idle_lanes(Database &database) {

@@ -61,6 +61,10 @@ void count_transfer();
 
 Head head_of(Lane &lane, Scope scope);
 
+// The same for a lane that nobody owns: no record past it has committed, but for what
+// is claimed after this look. False if somebody does.
+bool idle_head(Lane &lane, Scope scope, Head &head);
+
 // Lets idle lanes go on from now, and lanes of prepared transactions that have
 // ended become idle. Returns a bound: every record that is not committed yet, or
 // not made, has a greater or equal id.

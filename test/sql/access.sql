@@ -43,7 +43,7 @@ SELECT sku, available FROM ledger.stock WHERE sku = 'x:s';
 SELECT helper.outcome($$SELECT ledger.freeze_account('x:a')$$);
 SELECT helper.outcome($$SELECT ledger_data.post_reversal(1, 2, 3, 4, NULL)$$);
 SELECT helper.outcome($$SELECT * FROM ledger_data.transfer$$);
-SELECT helper.outcome($$INSERT INTO ledger_data.transfer VALUES (1, 1, 2, 3, 0, 1, now(), 1)$$);
+SELECT helper.outcome($$INSERT INTO ledger_data.transfer VALUES (1, 1, 2, 3, 0, 1, now(), 1, 1, 0, '')$$);
 SET ROLE ledger_test_reader;
 SELECT posted FROM ledger.balance('x:a');
 SELECT count(*) FROM ledger.statement('x:a');

@@ -3,7 +3,7 @@
 SELECT helper.outcome($$UPDATE ledger_data.transfer SET amount = 1$$);
 SELECT helper.outcome($$DELETE FROM ledger_data.transfer$$);
 SELECT helper.outcome($$TRUNCATE ledger_data.transfer$$);
-SELECT helper.outcome($$INSERT INTO ledger_data.transfer VALUES (1, 1, 2, 3, 0, 1, now(), 1)$$);
+SELECT helper.outcome($$INSERT INTO ledger_data.transfer VALUES (1, 1, 2, 3, 0, 1, now(), 1, 1, 0, '')$$);
 SELECT helper.outcome($$UPDATE ledger_data.balance SET credits_posted = 1$$);
 SELECT helper.outcome($$DELETE FROM ledger_data.balance WHERE false$$);
 SELECT helper.outcome($$INSERT INTO ledger_data.balance VALUES (1, 1, 0, 0)$$);

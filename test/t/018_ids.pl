@@ -14,13 +14,15 @@ my $future = (2090 - 2025) * 365 * 86_400_000 << 22;
 my $restored = q{
 	INSERT INTO ledger_data.asset VALUES (1, 2, 'USD', 0.01);
 	INSERT INTO ledger_data.account SELECT i, 1, -9223372036854775807, 9223372036854775807, now(), 0, 'x' || i, '{}' FROM generate_series(1, 2) AS i;};
-my $transfer = "INSERT INTO ledger_data.transfer VALUES ($future, 1, 2, 500, 0, 1000000000, now(), 1);";
+my $transfer = restored_transfer($future);
 
 sub fresh
 {
 	my ($database, @statements) = @_;
 	$node->safe_psql('postgres', "CREATE DATABASE $database") unless $database eq 'postgres';
-	$node->safe_psql($database, $_) foreach 'CREATE EXTENSION ledger', @statements;
+	$node->safe_psql($database, 'CREATE EXTENSION ledger');
+	chain_functions($node, $database);
+	$node->safe_psql($database, $_) foreach @statements;
 	return;
 }
 

@@ -112,6 +112,9 @@ foreach my $end ('COMMIT', 'ROLLBACK')
 
 # --- the worker: when something is due, and not before
 
+# Seals come every so often, after a write.
+$node->append_conf('postgresql.conf', 'ledger.seal_interval = 0');
+$node->reload;
 ok($node->poll_query_until('postgres', "SELECT ($workers) = 0"), 'with nothing due there is no worker');
 is(sql("SELECT backend_type, datname IS NULL FROM pg_stat_activity WHERE backend_type LIKE 'ledger%'"), 'ledger launcher|t', 'the launcher is in no database');
 sql("SELECT ledger.hold('a', 'b', 1, '1 hour')");

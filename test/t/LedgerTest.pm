@@ -5,11 +5,12 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use File::Basename;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(ledger_node configure create_ledger healthy balance refused moved start_again);
+our @EXPORT = qw(ledger_node configure create_ledger healthy balance refused moved start_again chain_functions restored_transfer);
 
 # Lines every server of these tests has in its postgresql.conf.
 sub configure
@@ -48,13 +49,33 @@ sub create_ledger
 sub healthy
 {
 	my ($node, $database, $name) = @_;
-	return is($node->safe_psql($database, 'SELECT * FROM ledger.check_invariants()'), '', "$name: the invariants hold");
+	return is($node->safe_psql($database, 'SELECT * FROM ledger.check_invariants(); SELECT * FROM ledger.verify()'),
+		'', "$name: the invariants hold and the chains are whole");
 }
 
 sub balance
 {
 	my ($node, $database, $account) = @_;
 	return $node->safe_psql($database, "SELECT posted FROM ledger.balance('$account')");
+}
+
+# The functions of chain.sql, a second implementation of the chain.
+sub chain_functions
+{
+	my ($node, $database) = @_;
+	$node->safe_psql($database, slurp_file(dirname(__FILE__) . '/chain.sql'));
+	return;
+}
+
+# SQL that restores one transfer of 500 minor units from account 1 to account 2. Needs chain_functions.
+sub restored_transfer
+{
+	my ($id) = @_;
+	return qq{
+		WITH t AS (SELECT ROW($id, 1, 2, 500, 0, 1000000000, now(), 1, 1, $id >> 6 & 1023, '', NULL)::ledger_data.transfer AS r)
+		INSERT INTO ledger_data.transfer
+		SELECT (r).id, (r).debit_account, (r).credit_account, (r).amount, (r).ref, (r).txid, (r).created_at, (r).seq, (r).kind, (r).lane,
+			sha256(chain.zero() || chain.record(r)), NULL FROM t;};
 }
 
 # The statement fails with this SQLSTATE.
