@@ -64,9 +64,9 @@ CREATE FUNCTION ledger_data.live_heads() RETURNS bytea
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_live_heads';
 COMMENT ON FUNCTION ledger_data.live_heads() IS 'the heads of the lanes as the running server knows them, as in a seal; NULL before the first write since its start';
 
-CREATE FUNCTION ledger_data.begin_progress(total bigint) RETURNS void
-    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_begin_progress';
-COMMENT ON FUNCTION ledger_data.begin_progress(bigint) IS 'shows this session in ledger.verify_progress';
+CREATE FUNCTION ledger_data.begin_progress(scope text, sealed bigint) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_begin_progress';
+COMMENT ON FUNCTION ledger_data.begin_progress(text, bigint) IS 'shows this session in ledger.verify_progress';
 
 CREATE FUNCTION ledger_data.end_progress() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_end_progress';
@@ -96,7 +96,7 @@ BEGIN
         live := ledger_data.live_heads();
     END IF;
     SELECT COALESCE(pg_catalog.max(s.number), 0) INTO last FROM ledger_data.seal AS s;
-    PERFORM ledger_data.begin_progress((SELECT COALESCE(pg_catalog.sum(
+    PERFORM ledger_data.begin_progress(wanted, (SELECT COALESCE(pg_catalog.sum(
             CASE WHEN wanted = 'audit' THEN 0 ELSE s.transfers END + CASE WHEN wanted = 'transfers' THEN 0 ELSE s.audits END), 0)::bigint
         FROM ledger_data.seal AS s));
     RETURN QUERY

@@ -74,8 +74,16 @@ LEDGER_FUNCTION(ledger_live_heads) {
     PG_RETURN_BYTEA_P(heads);
 }
 
+// How many records there are is known from the lanes where the server has written since
+// its start, else only how many are sealed.
 LEDGER_FUNCTION(ledger_begin_progress) {
-    begin_progress(PG_GETARG_INT64(0));
+    const Scopes scopes = scopes_argument(fcinfo, 0);
+    Database *database = known_database();
+    std::int64_t committed = 0;
+    for (const Scope scope : {Scope::transfer, Scope::audit})
+        for (int lane = 0; database && scopes[static_cast<int>(scope)] && lane < kLanes; ++lane)
+            committed += head_of(database->lanes[lane], scope).seq;
+    begin_progress(Max(committed, PG_GETARG_INT64(1)));
     PG_RETURN_VOID();
 }
 
