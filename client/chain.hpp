@@ -1,0 +1,286 @@
+// The records of one scope, read once in the order of their ids, against their
+// lanes' chains, the seals' heads and the seals' trees.
+//
+// A lane is followed from record to record by the hashes that are stored, so that
+// what is wrong in one place is told once. Its rows should come numbered 1, 2, 3
+// and so on. A row with another number is asked for the place that its hash
+// proves; where it proves none, a higher number opens a gap, which later rows may
+// fill, and a lower one fills a gap or was there already.
+#pragma once
+
+#include <array>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "findings.hpp"
+#include "ledger_seals.hpp"
+#include "merkle.hpp"
+#include "records.hpp"
+
+class Chain {
+  public:
+    Chain(const record::Scope &scope, size_t number, const LedgerSeals &seals, Findings &findings)
+        : scope_(scope), number_(number), seals_(seals), findings_(findings) {}
+
+    void take(std::string &line) {
+        copy::split(line, fields_);
+        read_row(scope_, fields_, row_);
+        complained_ = false;
+        ++count_;
+        check_order();
+        Lane &lane = lanes_[static_cast<size_t>(record::lane_of(row_.id))];
+        if (row_.lane == record::lane_of(row_.id)) {
+            place(lane);
+        } else {
+            complain(kAltered, "its id is one of lane " + std::to_string(record::lane_of(row_.id)));
+            if (row_.seq == lane.next) follow(lane);
+        }
+    }
+
+    // At the end: what has not come.
+    void finish() {
+        for (size_t number = 0; number < lanes_.size(); ++number) {
+            const Lane &lane = lanes_[number];
+            const auto lane_number = static_cast<int64_t>(number);
+            for (const auto &[from, to] : lane.gaps)
+                report(kMissing, lane_number, from, to,
+                       "expected after seq " + std::to_string(from - 1) + ", there is seq " +
+                           std::to_string(to + 1) + ", which cannot be checked without it");
+            const auto &marks = seals_.marks(number_, lane_number);
+            if (marks.empty() || marks.back().seq < lane.next) continue;
+            report(kTruncated, lane_number, lane.next, marks.back().seq,
+                   "seal " + std::to_string(seals_[marks.back().seal].seal.number) +
+                       " covers the lane up to seq " + std::to_string(marks.back().seq) +
+                       ", its records end at " + std::to_string(lane.next - 1));
+        }
+    }
+
+    int64_t count() const { return count_; }
+
+  private:
+    // A row whose number was ahead of its lane, while the row after it may still
+    // tell that the number was false.
+    struct Jump {
+        int64_t from;  // the number expected
+        int64_t seq;
+        int64_t id;
+        Hash before;  // the hash it should have followed on
+        bool told;    // whether there is a finding about it
+    };
+
+    struct Lane {
+        int64_t next = 1;
+        Hash hash{};                   // of the last row, as stored
+        std::optional<Hash> computed;  // the last row's, where it is not the one stored
+        std::optional<Jump> jump;
+        std::map<int64_t, int64_t> gaps;  // from, to
+        std::set<int64_t> vacated;        // places whose rows bear another number
+        bool rewritten = false;           // the last seal's head was not there
+    };
+
+    // A seal's tree while its records come in. Where they are not what they should
+    // be, neither is the root: that would tell nothing new.
+    struct OpenTree {
+        merkle::Tree tree;
+        bool spoilt = false;
+    };
+
+    void check_order() {
+        if (count_ > 1 && row_.id == last_id_) {
+            complain(kInserted, "there are two rows with this id");
+        } else if (count_ > 1 && row_.id < last_id_) {
+            complain(kReordered, "it comes after id " + std::to_string(last_id_));
+        }
+        in_order_ = count_ == 1 || row_.id > last_id_;
+        last_id_ = count_ == 1 ? row_.id : std::max(last_id_, row_.id);
+    }
+
+    void place(Lane &lane) {
+        if (lane.jump && row_.seq < lane.next) {
+            if (in_order_) reconsider(lane);
+            lane.jump.reset();
+        }
+        if (row_.seq == lane.next) {
+            follow(lane);
+        } else if (row_.hash_after(lane.hash, lane.next) == row_.hash) {
+            follow_renumbered(lane);
+        } else if (row_.seq < 1 || row_.seq > record::kSeqMax) {
+            complain(kAltered, "its seq is no number that a record has");
+        } else if (row_.seq > lane.next) {
+            jump(lane);
+        } else if (fill(lane, row_.seq)) {
+            complain(kReordered, "it comes after seq " + std::to_string(lane.next - 1));
+            cover(lane, row_.seq);
+        } else {
+            complain(kInserted, "the lane has this seq already");
+        }
+    }
+
+    // A row in its place.
+    void follow(Lane &lane) {
+        const Hash computed = row_.hash_after(lane.hash);
+        const bool fits =
+            computed == row_.hash || (lane.computed && row_.hash_after(*lane.computed) == row_.hash);
+        if (!fits)
+            complain(kAltered, "its bytes and the hash before give the hash " + to_hex(computed) +
+                                   ", it says " + to_hex(row_.hash));
+        advance(lane, row_.seq, fits ? std::nullopt : std::optional(computed));
+    }
+
+    // A row whose hash proves that its place is the next.
+    void follow_renumbered(Lane &lane) {
+        const std::string proven = "its hash is that of seq " + std::to_string(lane.next);
+        const bool vacant = lane.vacated.erase(row_.seq) == 1 || fill(lane, row_.seq);
+        complain(vacant ? kReordered : kAltered, proven);
+        lane.vacated.insert(lane.next);
+        advance(lane, lane.next);
+    }
+
+    // A row ahead of its lane: the hash before it is not known, its own is taken.
+    void jump(Lane &lane) {
+        Jump jump{lane.next, row_.seq, row_.id, lane.hash, false};
+        lane.gaps[lane.next] = row_.seq - 1;
+        advance(lane, row_.seq);
+        jump.told = complained_;
+        lane.jump = jump;
+    }
+
+    // Was the number that the lane has jumped to false? If this row follows on the
+    // one before the jump, the row between them is none of the lane's; if it follows
+    // on the one that jumped, that is where that one's place was.
+    void reconsider(Lane &lane) {
+        const Jump jump = *lane.jump;
+        const bool around = row_.seq == jump.from && row_.hash_after(jump.before) == row_.hash;
+        const bool after = row_.seq == jump.from + 1 && row_.hash_after(lane.hash) == row_.hash;
+        if (!around && !after) return;
+        const std::string from = std::to_string(jump.from);
+        if (!jump.told)
+            findings_.push_back({around ? kInserted : kAltered,
+                                 {scope_.name, row_.lane, jump.seq, std::nullopt, jump.id},
+                                 around ? "the lane goes on without it at seq " + from
+                                        : "the record after it shows it to be seq " + from});
+        if (around) lane.hash = jump.before;
+        lane.gaps.erase(jump.from);
+        lane.next = row_.seq;
+        spoil(lane_marks(), jump.seq);
+    }
+
+    // Takes a place out of the gaps; false if it is in none.
+    static bool fill(Lane &lane, int64_t seq) {
+        auto gap = lane.gaps.upper_bound(seq);
+        if (gap == lane.gaps.begin() || (--gap)->second < seq) return false;
+        const auto [from, to] = *gap;
+        lane.gaps.erase(gap);
+        if (from < seq) lane.gaps[from] = seq - 1;
+        if (seq < to) lane.gaps[seq + 1] = to;
+        return true;
+    }
+
+    void advance(Lane &lane, int64_t seq, const std::optional<Hash> &computed = std::nullopt) {
+        lane.hash = row_.hash;
+        lane.next = seq + 1;
+        lane.computed = computed;
+        lane.jump.reset();
+        cover(lane, seq);
+    }
+
+    const std::vector<LedgerSeals::Mark> &lane_marks() const {
+        return seals_.marks(number_, record::lane_of(row_.id));
+    }
+
+    // The mark of the seal that covers a place, or the end.
+    static auto mark_of(const std::vector<LedgerSeals::Mark> &marks, int64_t seq) {
+        return std::lower_bound(
+            marks.begin(), marks.end(), seq,
+            [](const LedgerSeals::Mark &mark, int64_t value) { return mark.seq < value; });
+    }
+
+    // Holds the row against the seal that covers its place.
+    void cover(Lane &lane, int64_t seq) {
+        const auto mark = mark_of(lane_marks(), seq);
+        if (mark == lane_marks().end()) {
+            check_unsealed_id();
+            return;
+        }
+        check_id(mark->seal);
+        if (mark->seq == seq) check_head(lane, *mark);
+        grow(mark->seal, complained_ || lane.rewritten);
+    }
+
+    void check_id(size_t index) {
+        const LedgerSeals::Entry &entry = seals_[index];
+        if (!entry.comparable) return;
+        const std::string number = std::to_string(entry.seal.number);
+        if (row_.id > entry.seal.until_id)
+            complain(kInserted, "seal " + number + ", which covers its seq, has ids up to " +
+                                    std::to_string(entry.seal.until_id));
+        if (index > 0 && row_.id < seals_[index - 1].seal.from_id)
+            complain(kInserted, "seal " + number + ", which covers its seq, has ids from " +
+                                    std::to_string(seals_[index - 1].seal.from_id));
+    }
+
+    void check_unsealed_id() {
+        if (seals_.empty() || !seals_[seals_.size() - 1].sound || row_.id >= seals_.last().from_id) return;
+        complain(kInserted, "it is not sealed, but of the ids below " +
+                                std::to_string(seals_.last().from_id) + " all are");
+    }
+
+    // A lane is told to be rewritten once, at the first seal that shows it.
+    void check_head(Lane &lane, const LedgerSeals::Mark &mark) {
+        const bool fits = row_.hash == mark.hash || lane.computed == mark.hash;
+        if (!fits && !lane.rewritten)
+            complain(kRewritten, "seal " + std::to_string(seals_[mark.seal].seal.number) +
+                                     " says its hash is " + to_hex(mark.hash) + ", it says " +
+                                     to_hex(row_.hash));
+        lane.rewritten = !fits;
+    }
+
+    void grow(size_t index, bool spoilt) {
+        OpenTree &open = trees_[index];
+        open.tree.add(view(row_.hash));
+        open.spoilt = open.spoilt || spoilt;
+        const LedgerSeals::Entry &entry = seals_[index];
+        if (open.tree.size() < static_cast<uint64_t>(entry.covers[number_])) return;
+        const Hash root = open.tree.root();
+        if (entry.comparable && !open.spoilt && root != entry.seal.roots[number_])
+            findings_.push_back({kRewritten,
+                                 {"seal", std::nullopt, entry.seal.number, std::nullopt, std::nullopt},
+                                 std::string("its ") + scope_.name + " records give the root " +
+                                     to_hex(root) + ", it says " + to_hex(entry.seal.roots[number_])});
+        trees_.erase(index);
+    }
+
+    void spoil(const std::vector<LedgerSeals::Mark> &marks, int64_t seq) {
+        const auto mark = mark_of(marks, seq);
+        if (mark != marks.end()) trees_[mark->seal].spoilt = true;
+    }
+
+    void report(const char *problem, int64_t lane, int64_t from, int64_t to, std::string detail) {
+        findings_.push_back({problem, {scope_.name, lane, from, to, std::nullopt}, std::move(detail)});
+    }
+
+    // Only the first complaint about a row: what else is wrong with it follows from that.
+    void complain(const char *problem, std::string detail) {
+        if (complained_) return;
+        complained_ = true;
+        findings_.push_back(
+            {problem, {scope_.name, row_.lane, row_.seq, std::nullopt, row_.id}, std::move(detail)});
+    }
+
+    const record::Scope &scope_;
+    size_t number_;
+    const LedgerSeals &seals_;
+    Findings &findings_;
+    std::array<Lane, 1024> lanes_;
+    std::map<size_t, OpenTree> trees_;  // by the seal's index
+    std::vector<copy::Field> fields_;
+    record::Row row_;
+    int64_t count_ = 0;
+    int64_t last_id_ = 0;
+    bool in_order_ = true;
+    bool complained_ = false;
+};
