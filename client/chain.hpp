@@ -68,8 +68,8 @@ class Chain {
         int64_t from;  // the number expected
         int64_t seq;
         int64_t id;
-        Hash before;  // the hash it should have followed on
-        bool told;    // whether there is a finding about it
+        Hash before;                 // the hash it should have followed on
+        std::optional<size_t> told;  // the finding about it, if there is one
     };
 
     struct Lane {
@@ -90,18 +90,15 @@ class Chain {
     };
 
     void check_order() {
-        if (count_ > 1 && row_.id == last_id_) {
-            complain(kInserted, "there are two rows with this id");
-        } else if (count_ > 1 && row_.id < last_id_) {
-            complain(kReordered, "it comes after id " + std::to_string(last_id_));
-        }
-        in_order_ = count_ == 1 || row_.id > last_id_;
-        last_id_ = count_ == 1 ? row_.id : std::max(last_id_, row_.id);
+        if (count_ > 1 && row_.id == last_id_) complain(kInserted, "the row before it has the same id");
+        if (count_ > 1 && row_.id < last_id_)
+            complain(kReordered, "the row before it has the id " + std::to_string(last_id_));
+        last_id_ = row_.id;
     }
 
     void place(Lane &lane) {
         if (lane.jump && row_.seq < lane.next) {
-            if (in_order_) reconsider(lane);
+            if (row_.id > lane.jump->id) reconsider(lane);
             lane.jump.reset();
         }
         if (row_.seq == lane.next) {
@@ -142,10 +139,10 @@ class Chain {
 
     // A row ahead of its lane: the hash before it is not known, its own is taken.
     void jump(Lane &lane) {
-        Jump jump{lane.next, row_.seq, row_.id, lane.hash, false};
+        Jump jump{lane.next, row_.seq, row_.id, lane.hash, {}};
         lane.gaps[lane.next] = row_.seq - 1;
         advance(lane, row_.seq);
-        jump.told = complained_;
+        if (complained_) jump.told = findings_.size() - 1;
         lane.jump = jump;
     }
 
@@ -158,11 +155,15 @@ class Chain {
         const bool after = row_.seq == jump.from + 1 && row_.hash_after(lane.hash) == row_.hash;
         if (!around && !after) return;
         const std::string from = std::to_string(jump.from);
-        if (!jump.told)
-            findings_.push_back({around ? kInserted : kAltered,
-                                 {scope_.name, row_.lane, jump.seq, std::nullopt, jump.id},
-                                 around ? "the lane goes on without it at seq " + from
-                                        : "the record after it shows it to be seq " + from});
+        const Finding finding{around ? kInserted : kAltered,
+                              {scope_.name, row_.lane, jump.seq, std::nullopt, jump.id},
+                              around ? "the lane goes on without it at seq " + from
+                                     : "the record after it shows it to be seq " + from};
+        if (jump.told) {
+            findings_[*jump.told] = finding;
+        } else {
+            findings_.push_back(finding);
+        }
         if (around) lane.hash = jump.before;
         lane.gaps.erase(jump.from);
         lane.next = row_.seq;
@@ -281,6 +282,5 @@ class Chain {
     record::Row row_;
     int64_t count_ = 0;
     int64_t last_id_ = 0;
-    bool in_order_ = true;
     bool complained_ = false;
 };

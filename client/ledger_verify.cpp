@@ -241,7 +241,9 @@ void print(const Options &options, const Verification &verification, const std::
         print_json(verification, verdict, error);
     } else {
         print_text(options, verification);
-        std::cout << verdict << (count > 0 ? ": " + std::to_string(count) + " findings\n" : "\n");
+        std::cout << verdict;
+        if (count > 0) std::cout << ": " << count << (count == 1 ? " finding" : " findings");
+        std::cout << '\n';
     }
     if (!std::cout.flush()) throw std::runtime_error("cannot write the report");
 }
