@@ -8,9 +8,8 @@
 // fill, and a lower one fills a gap or was there already.
 #pragma once
 
+#include <algorithm>
 #include <array>
-#include <iterator>
-#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -18,13 +17,18 @@
 
 #include "findings.hpp"
 #include "ledger_seals.hpp"
-#include "merkle.hpp"
+#include "gaps.hpp"
 #include "records.hpp"
+#include "seal_trees.hpp"
 
 class Chain {
   public:
     Chain(const record::Scope &scope, size_t number, const LedgerSeals &seals, Findings &findings)
-        : scope_(scope), number_(number), seals_(seals), findings_(findings) {}
+        : scope_(scope),
+          number_(number),
+          seals_(seals),
+          findings_(findings),
+          trees_(number, seals, findings) {}
 
     void take(std::string &line) {
         copy::split(line, fields_);
@@ -50,11 +54,11 @@ class Chain {
                 report(kMissing, lane_number, from, to,
                        "expected after seq " + std::to_string(from - 1) + ", there is seq " +
                            std::to_string(to + 1) + ", which cannot be checked without it");
-            const auto &marks = seals_.marks(number_, lane_number);
-            if (marks.empty() || marks.back().seq < lane.next) continue;
-            report(kTruncated, lane_number, lane.next, marks.back().seq,
-                   "seal " + std::to_string(seals_[marks.back().seal].seal.number) +
-                       " covers the lane up to seq " + std::to_string(marks.back().seq) +
+            const auto &sealed = seals_.marks(number_, lane_number);
+            if (sealed.empty() || sealed.back().seq < lane.next) continue;
+            report(kTruncated, lane_number, lane.next, sealed.back().seq,
+                   "seal " + std::to_string(seals_[sealed.back().seal].seal.number) +
+                       " covers the lane up to seq " + std::to_string(sealed.back().seq) +
                        ", its records end at " + std::to_string(lane.next - 1));
         }
     }
@@ -77,16 +81,9 @@ class Chain {
         Hash hash{};                   // of the last row, as stored
         std::optional<Hash> computed;  // the last row's, where it is not the one stored
         std::optional<Jump> jump;
-        std::map<int64_t, int64_t> gaps;  // from, to
-        std::set<int64_t> vacated;        // places whose rows bear another number
-        bool rewritten = false;           // the last seal's head was not there
-    };
-
-    // A seal's tree while its records come in. Where they are not what they should
-    // be, neither is the root: that would tell nothing new.
-    struct OpenTree {
-        merkle::Tree tree;
-        bool spoilt = false;
+        Gaps gaps;
+        std::set<int64_t> vacated;  // places whose rows bear another number
+        bool rewritten = false;     // the last seal's head was not there
     };
 
     void check_order() {
@@ -109,7 +106,7 @@ class Chain {
             complain(kAltered, "its seq is no number that a record has");
         } else if (row_.seq > lane.next) {
             jump(lane);
-        } else if (fill(lane, row_.seq)) {
+        } else if (lane.gaps.fill(row_.seq)) {
             complain(kReordered, "it comes after seq " + std::to_string(lane.next - 1));
             cover(lane, row_.seq);
         } else {
@@ -131,7 +128,7 @@ class Chain {
     // A row whose hash proves that its place is the next.
     void follow_renumbered(Lane &lane) {
         const std::string proven = "its hash is that of seq " + std::to_string(lane.next);
-        const bool vacant = lane.vacated.erase(row_.seq) == 1 || fill(lane, row_.seq);
+        const bool vacant = lane.vacated.erase(row_.seq) == 1 || lane.gaps.fill(row_.seq);
         complain(vacant ? kReordered : kAltered, proven);
         lane.vacated.insert(lane.next);
         advance(lane, lane.next);
@@ -140,7 +137,7 @@ class Chain {
     // A row ahead of its lane: the hash before it is not known, its own is taken.
     void jump(Lane &lane) {
         Jump jump{lane.next, row_.seq, row_.id, lane.hash, {}};
-        lane.gaps[lane.next] = row_.seq - 1;
+        lane.gaps.open(lane.next, row_.seq - 1);
         advance(lane, row_.seq);
         if (complained_) jump.told = findings_.size() - 1;
         lane.jump = jump;
@@ -156,7 +153,7 @@ class Chain {
         if (!around && !after) return;
         const std::string from = std::to_string(jump.from);
         const Finding finding{around ? kInserted : kAltered,
-                              {scope_.name, row_.lane, jump.seq, std::nullopt, jump.id},
+                              {.scope = scope_.name, .lane = row_.lane, .seq = jump.seq, .id = jump.id},
                               around ? "the lane goes on without it at seq " + from
                                      : "the record after it shows it to be seq " + from};
         if (jump.told) {
@@ -165,20 +162,10 @@ class Chain {
             findings_.push_back(finding);
         }
         if (around) lane.hash = jump.before;
-        lane.gaps.erase(jump.from);
+        lane.gaps.close(jump.from);
         lane.next = row_.seq;
-        spoil(lane_marks(), jump.seq);
-    }
-
-    // Takes a place out of the gaps; false if it is in none.
-    static bool fill(Lane &lane, int64_t seq) {
-        auto gap = lane.gaps.upper_bound(seq);
-        if (gap == lane.gaps.begin() || (--gap)->second < seq) return false;
-        const auto [from, to] = *gap;
-        lane.gaps.erase(gap);
-        if (from < seq) lane.gaps[from] = seq - 1;
-        if (seq < to) lane.gaps[seq + 1] = to;
-        return true;
+        const auto mark = mark_of(jump.seq);
+        if (mark != marks().end()) trees_.spoil(mark->seal);
     }
 
     void advance(Lane &lane, int64_t seq, const std::optional<Hash> &computed = std::nullopt) {
@@ -189,28 +176,28 @@ class Chain {
         cover(lane, seq);
     }
 
-    const std::vector<LedgerSeals::Mark> &lane_marks() const {
+    // The seals' marks in the row's lane.
+    const std::vector<LedgerSeals::Mark> &marks() const {
         return seals_.marks(number_, record::lane_of(row_.id));
     }
 
     // The mark of the seal that covers a place, or the end.
-    static auto mark_of(const std::vector<LedgerSeals::Mark> &marks, int64_t seq) {
+    std::vector<LedgerSeals::Mark>::const_iterator mark_of(int64_t seq) const {
         return std::lower_bound(
-            marks.begin(), marks.end(), seq,
+            marks().begin(), marks().end(), seq,
             [](const LedgerSeals::Mark &mark, int64_t value) { return mark.seq < value; });
     }
 
-    // Holds the row against the seal that covers its place.
+    // Holds the row against the seal that covers its place. What is rewritten may be
+    // numbered anew, and so come under other seals than its ids say.
     void cover(Lane &lane, int64_t seq) {
-        const auto mark = mark_of(lane_marks(), seq);
-        if (mark == lane_marks().end()) {
-            check_unsealed_id();
-            return;
-        }
-        if (mark->seq == seq) check_head(lane, *mark);
-        // What is rewritten may be numbered anew, and so come under other seals.
-        if (!lane.rewritten) check_id(mark->seal);
-        grow(mark->seal, complained_ || lane.rewritten);
+        const auto mark = mark_of(seq);
+        const bool sealed = mark != marks().end();
+        if (sealed && mark->seq == seq) check_head(lane, *mark);
+        if (!lane.rewritten) sealed ? check_id(mark->seal) : check_unsealed_id();
+        if (!sealed) return;
+        if (complained_ || lane.rewritten) trees_.spoil(mark->seal);
+        trees_.add(mark->seal, row_.hash);
     }
 
     void check_id(size_t index) {
@@ -227,8 +214,8 @@ class Chain {
 
     void check_unsealed_id() {
         if (seals_.empty() || !seals_[seals_.size() - 1].sound || row_.id >= seals_.last().from_id) return;
-        complain(kInserted, "it is not sealed, but of the ids below " +
-                                std::to_string(seals_.last().from_id) + " all are");
+        complain(kInserted,
+                 "it is not sealed, though all ids below " + std::to_string(seals_.last().from_id) + " are");
     }
 
     // A lane is told to be rewritten once, at the first seal that shows it.
@@ -241,44 +228,26 @@ class Chain {
         lane.rewritten = !fits;
     }
 
-    void grow(size_t index, bool spoilt) {
-        OpenTree &open = trees_[index];
-        open.tree.add(view(row_.hash));
-        open.spoilt = open.spoilt || spoilt;
-        const LedgerSeals::Entry &entry = seals_[index];
-        if (open.tree.size() < static_cast<uint64_t>(entry.covers[number_])) return;
-        const Hash root = open.tree.root();
-        if (entry.comparable && !open.spoilt && root != entry.seal.roots[number_])
-            findings_.push_back({kRewritten,
-                                 {"seal", std::nullopt, entry.seal.number, std::nullopt, std::nullopt},
-                                 std::string("its ") + scope_.name + " records give the root " +
-                                     to_hex(root) + ", it says " + to_hex(entry.seal.roots[number_])});
-        trees_.erase(index);
-    }
-
-    void spoil(const std::vector<LedgerSeals::Mark> &marks, int64_t seq) {
-        const auto mark = mark_of(marks, seq);
-        if (mark != marks.end()) trees_[mark->seal].spoilt = true;
-    }
-
     void report(const char *problem, int64_t lane, int64_t from, int64_t to, std::string detail) {
-        findings_.push_back({problem, {scope_.name, lane, from, to, std::nullopt}, std::move(detail)});
+        findings_.push_back(
+            {problem, {.scope = scope_.name, .lane = lane, .seq = from, .to = to}, std::move(detail)});
     }
 
     // Only the first complaint about a row: what else is wrong with it follows from that.
     void complain(const char *problem, std::string detail) {
         if (complained_) return;
         complained_ = true;
-        findings_.push_back(
-            {problem, {scope_.name, row_.lane, row_.seq, std::nullopt, row_.id}, std::move(detail)});
+        findings_.push_back({problem,
+                             {.scope = scope_.name, .lane = row_.lane, .seq = row_.seq, .id = row_.id},
+                             std::move(detail)});
     }
 
     const record::Scope &scope_;
     size_t number_;
     const LedgerSeals &seals_;
     Findings &findings_;
+    SealTrees trees_;
     std::array<Lane, 1024> lanes_;
-    std::map<size_t, OpenTree> trees_;  // by the seal's index
     std::vector<copy::Field> fields_;
     record::Row row_;
     int64_t count_ = 0;

@@ -34,8 +34,8 @@ struct Digest {
 inline Digest read_digest(const std::string &path, const std::string &content) {
     return json::parse(content, [&](const json::Value &object) {
         Digest digest{path, seal_number(json::integer(object, "seal")), json::hash(object, "hash"), {}, {}};
-        if (object.contains("signature")) digest.signature = json::bytes(object, "signature");
-        if (object.contains("public_key")) digest.public_key = json::bytes(object, "public_key");
+        digest.signature = json::optional_bytes(object, "signature");
+        digest.public_key = json::optional_bytes(object, "public_key");
         return digest;
     });
 }

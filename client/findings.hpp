@@ -12,11 +12,11 @@
 
 // Where something is wrong; what does not apply is left out.
 struct Where {
-    std::string scope;  // transfer, audit, seal, digest, proof
-    std::optional<int64_t> lane;
-    std::optional<int64_t> seq;  // of a seal its number
-    std::optional<int64_t> to;   // the last seq, where several are meant
-    std::optional<int64_t> id;
+    std::string scope;  // transfer, audit, seal, digest, proof, consistency
+    std::optional<int64_t> lane{};
+    std::optional<int64_t> seq{};  // of a seal its number
+    std::optional<int64_t> to{};   // the last seq, where several are meant
+    std::optional<int64_t> id{};
 };
 
 struct Finding {

@@ -3,6 +3,7 @@
 
 #include <fstream>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -37,6 +38,11 @@ inline const std::string &text(const Value &object, const char *name) {
 inline std::string bytes(const Value &object, const char *name) {
     return from_hex(text(object, name));
 }
+inline std::optional<std::string> optional_bytes(const Value &object, const char *name) {
+    if (!object.contains(name) || object.at(name).is_null()) return std::nullopt;
+    return bytes(object, name);
+}
+
 inline Hash hash(const Value &object, const char *name) {
     return parse_hash(text(object, name));
 }

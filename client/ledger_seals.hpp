@@ -72,10 +72,9 @@ class LedgerSeals {
     }
 
   private:
-    void complain(const char *problem, int64_t number, std::string detail, int64_t to = 0) {
-        Where where{"seal", std::nullopt, number, std::nullopt, std::nullopt};
-        if (to != 0) where.to = to;
-        findings_.push_back({problem, std::move(where), std::move(detail)});
+    void complain(const char *problem, int64_t number, std::string detail,
+                  std::optional<int64_t> to = std::nullopt) {
+        findings_.push_back({problem, {.scope = "seal", .seq = number, .to = to}, std::move(detail)});
     }
 
     bool check_number(int64_t number) {

@@ -143,9 +143,8 @@ std::vector<Witness> witnesses(const Verification &verification) {
 }
 
 void complain(Verification &verification, const char *problem, const Witness &witness, std::string detail) {
-    verification.findings.push_back({problem,
-                                     {witness.scope, std::nullopt, witness.seal, std::nullopt, std::nullopt},
-                                     std::move(detail)});
+    verification.findings.push_back(
+        {problem, {.scope = witness.scope, .seq = witness.seal}, std::move(detail)});
 }
 
 void compare(Verification &verification, const Witness &witness, const Hash &hash, const char *whose) {
@@ -204,17 +203,29 @@ void verify(const Options &options, Verification &verification) {
 
 // --- telling ---------------------------------------------------------------
 
-void print_text(const Options &options, const Verification &verification) {
-    for (const Finding &finding : verification.findings) std::cout << describe(finding) << '\n';
-    if (options.reads_ledger())
-        std::cout << verification.counts[0] << " transfers (" << verification.sealed[0] << " sealed), "
-                  << verification.counts[1] << " audit records (" << verification.sealed[1] << " sealed), "
-                  << verification.seals.size() << " seals\n";
-    if (verification.digests.empty())
-        std::cout << "no digest was given: nothing shows that this is not rewritten as a whole\n";
+constexpr const char *kIntact = "intact";
+constexpr const char *kNotIntact = "not intact";
+constexpr const char *kNotVerified = "not verified";
+
+std::string counted(int64_t count, const char *what) {
+    return std::to_string(count) + ' ' + what + (count == 1 ? "" : "s");
 }
 
-// The verdict is intact, not intact, or not verified where there was an error.
+void print_text(const Options &options, const Verification &verification, const std::string &verdict) {
+    const int64_t findings = static_cast<int64_t>(verification.findings.size());
+    const auto sealed = [&](size_t scope) {
+        return " (" + std::to_string(verification.sealed[scope]) + " sealed), ";
+    };
+    for (const Finding &finding : verification.findings) std::cout << describe(finding) << '\n';
+    if (options.reads_ledger() && verdict != kNotVerified)
+        std::cout << counted(verification.counts[0], "transfer") << sealed(0)
+                  << counted(verification.counts[1], "audit record") << sealed(1)
+                  << counted(static_cast<int64_t>(verification.seals.size()), "seal") << '\n';
+    if (verification.digests.empty())
+        std::cout << "no digest was given: nothing shows that this is not rewritten as a whole\n";
+    std::cout << verdict << (findings > 0 ? ": " + counted(findings, "finding") : "") << '\n';
+}
+
 void print_json(const Verification &verification, const std::string &verdict, const std::string &error) {
     nlohmann::ordered_json findings = nlohmann::ordered_json::array();
     for (const Finding &finding : verification.findings) findings.push_back(to_json(finding));
@@ -234,16 +245,13 @@ void print_json(const Verification &verification, const std::string &verdict, co
     std::cout << object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
 }
 
-void print(const Options &options, const Verification &verification, const std::string &error) {
-    const size_t count = verification.findings.size();
-    const std::string verdict = !error.empty() ? "not verified" : count > 0 ? "not intact" : "intact";
+void print(const Options &options, const Verification &verification, const std::string &error = "") {
+    const bool intact = verification.findings.empty();
+    const std::string verdict = !error.empty() ? kNotVerified : intact ? kIntact : kNotIntact;
     if (options.json) {
         print_json(verification, verdict, error);
     } else {
-        print_text(options, verification);
-        std::cout << verdict;
-        if (count > 0) std::cout << ": " << count << (count == 1 ? " finding" : " findings");
-        std::cout << '\n';
+        print_text(options, verification, verdict);
     }
     if (!std::cout.flush()) throw std::runtime_error("cannot write the report");
 }
@@ -257,7 +265,7 @@ bool run(const Options &options) {
         print(options, *verification, error.what());
         throw;
     }
-    print(options, *verification, "");
+    print(options, *verification);
     return verification->findings.empty();
 }
 

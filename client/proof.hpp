@@ -67,7 +67,7 @@ inline bool names_record(const InclusionProof &proof) {
 inline void check(const InclusionProof &proof, Findings &findings) {
     const auto complain = [&](const char *problem, std::string detail) {
         findings.push_back(
-            {problem, {"proof", std::nullopt, proof.seal.number, std::nullopt, proof.id}, std::move(detail)});
+            {problem, {.scope = "proof", .seq = proof.seal.number, .id = proof.id}, std::move(detail)});
     };
     if (!proof.seal.intact())
         return complain(kRewritten, "its seal's record gives the hash " + to_hex(proof.seal.computed) +
@@ -94,14 +94,12 @@ inline void check(const std::vector<Seal> &seals, Findings &findings) {
     const Seal *before = nullptr;
     for (const Seal &seal : seals) {
         const auto complain = [&](const char *problem, std::string detail) {
-            findings.push_back({problem,
-                                {"consistency", std::nullopt, seal.number, std::nullopt, std::nullopt},
-                                std::move(detail)});
+            findings.push_back({problem, {.scope = "consistency", .seq = seal.number}, std::move(detail)});
         };
         if (!seal.intact()) {
             complain(kRewritten,
                      "its record gives the hash " + to_hex(seal.computed) + ", it says " + to_hex(seal.hash));
-        } else if (before != nullptr && (seal.number - 1 != before->number)) {
+        } else if (before != nullptr && seal.number != before->number + 1) {
             complain(kMissing, "the seal before it is " + std::to_string(before->number));
         } else if (before != nullptr && seal.previous != before->hash && seal.previous != before->computed) {
             complain(kRewritten, "the seal before it has the hash " + to_hex(before->hash) + ", it names " +

@@ -304,6 +304,10 @@ for my $scope (qw(transfer audit)) {
         sub { row_at($_[0], $scope, 3, 12)->{seq} = 9223372036854775807 },
         ["altered $scope 3/9223372036854775807"]);
     tampered(
+        "a record with an absurd seq and other content, $scope",
+        sub { my $row = row_at($_[0], $scope, 3, 12); $row->{seq} = 9223372036854775807; $row->{txid} = 1 },
+        [ "altered $scope 3/9223372036854775807", "missing $scope 3/12" ]);
+    tampered(
         "a record with another seq and content, $scope",
         sub { my $row = row_at($_[0], $scope, 3, 12); $row->{seq} = 5000; $row->{txid} = 1 },
         ["altered $scope 3/5000"]);
@@ -354,6 +358,16 @@ for my $scope (qw(transfer audit)) {
     tampered("one inserted with a seq far ahead, $scope", sub { $add->($_[0], 17, 6, seq => 4000, hash => 'ab' x 32) },
         ["inserted $scope 17/4000"]);
 
+    tampered("one inserted with a seq ahead, $scope", sub { $add->($_[0], 17, 4, seq => 8, hash => 'ab' x 32) },
+        ["inserted $scope 17/8"]);
+    tampered(
+        "some deleted, one of them put back later, $scope",
+        sub {
+            remove($_[0], $scope, $in->(17, $_, $_)) for 5, 6, 8;
+            row_at($_[0], $scope, 17, 7)->{id} = row_at($_[0], $scope, 17, 10)->{id} ^ 1;
+            sort_by_id($_[0], $scope);
+        },
+        [ "missing $scope 17/5..6", "reordered $scope 17/7", "missing $scope 17/8" ]);
     tampered(
         "the lines of two records swapped, $scope",
         sub {
@@ -406,6 +420,23 @@ for my $scope (qw(transfer audit)) {
             rechain($_[0], $scope, 17);
         },
         [ "rewritten $scope 17/$head" ]);
+    tampered(
+        "a head's hash altered, and the lane rewritten after it, $scope",
+        sub {
+            row_at($_[0], $scope, 17, $head + 1)->{txid} += 1;
+            rechain($_[0], $scope, 17);
+            row_at($_[0], $scope, 17, $head)->{hash} =~ tr/0-9a-f/1-9a-f0/;
+        },
+        [ "altered $scope 17/$head", "rewritten $scope 17/" . sealed_to($scope, 17, 2) ]);
+    tampered(
+        "two records of one id, $scope",
+        sub {
+            row_at($_[0], $scope, 17, 5)->{id} = row_at($_[0], $scope, 17, 4)->{id};
+            sort_by_id($_[0], $scope);
+            rechain($_[0], $scope, 17);
+            reseal($_[0]);
+        },
+        ["inserted $scope 17/5"]);
     tampered(
         "an unsealed record with an id that is sealed, $scope",
         sub {
@@ -464,8 +495,13 @@ for my $scope (qw(transfer audit)) {
     resealed("a forged ${scope}_root", sub { $_[0][1]{"${scope}_root"} =~ tr/0-9a-f/1-9a-f0/ }, ['rewritten seal 2']);
     resealed("a forged count of ${scope}s", sub { $_[0][1]{"${scope}s"} += 1 }, ['rewritten seal 2']);
 }
-resealed('ids older than the seal has', sub { $_[0][0]{from_id} = $_[0][1]{until_id} }, [ forged_from() ]);
-resealed('ids newer than the seal has', sub { $_[0][2]{until_id} -= 1 }, [ forged_until() ]);
+{
+    my @second = grep { $_->{seq} > sealed_to('transfer', $_->{lane}, 1) && $_->{seq} <= sealed_to('transfer', $_->{lane}, 2) }
+        @{ load()->{transfer} };
+    my ($oldest, $newest) = map { "inserted transfer $_->{lane}/$_->{seq}" } @second[ 0, -1 ];
+    resealed('a record older than its seal allows', sub { $_[0][0]{from_id} = $second[0]{id} + 1 }, [$oldest]);
+    resealed('a record newer than its seal allows', sub { $_[0][1]{until_id} = $second[-1]{id} - 1 }, [$newest]);
+}
 resealed(
     'heads that go back',
     sub {
@@ -477,25 +513,6 @@ resealed('a head with another hash for the same seq', sub { $_[0][1]{heads} = $_
 resealed('a lane left out of heads', sub { substr($_[0][2]{heads}, 0, 86) = '' }, ['rewritten seal 3']);
 resealed('heads out of order', sub { $_[0][2]{heads} =~ s/^(.{86})(.{86})/$2$1/ }, ['rewritten seal 3']);
 resealed('heads cut off', sub { $_[0][2]{heads} =~ s/..$// }, ['rewritten seal 3']);
-
-# The records that then are out of the seals' ranges.
-sub forged_from {
-    my $export = load();
-    return map { out_of($export, $_, sub { $_[0] < $export->{seal}[1]{until_id} }) } qw(transfer audit);
-}
-
-sub forged_until {
-    my $export = load();
-    return map { out_of($export, $_, sub { $_[0] == $export->{seal}[2]{until_id} }) } qw(transfer audit);
-}
-
-sub out_of {
-    my ($export, $scope, $wrong) = @_;
-    return map { "inserted $scope $_->{lane}/$_->{seq}" } grep {
-        my $covered = $_->{seq} > sealed_to($scope, $_->{lane}, 1) && $_->{seq} <= sealed_to($scope, $_->{lane}, 3);
-        $covered && $wrong->($_->{id}) && ($_->{seq} <= sealed_to($scope, $_->{lane}, 2) || $_->{id} == $export->{seal}[2]{until_id})
-    } @{ $export->{$scope} };
-}
 
 tampered('a seal in the middle deleted', sub { splice @{ $_[0]{seal} }, 1, 1 }, ['missing seal 2']);
 tampered('the first seal deleted', sub { shift @{ $_[0]{seal} } }, ['missing seal 1']);
