@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "findings.hpp"
 #include "json.hpp"
 #include "records.hpp"
 #include "seal.hpp"
@@ -93,4 +94,11 @@ inline std::string signature_problem(const Digest &digest, const std::optional<P
     if (!own || !own->verify(digest.record(), *digest.signature))
         return "its signature is not one of its seal and hash by its key";
     return "";
+}
+
+inline void check(const Digest &digest, const std::optional<PublicKey> &trusted, Findings &findings) {
+    const std::string problem = signature_problem(digest, trusted);
+    if (!problem.empty())
+        findings.push_back(
+            {kRewritten, {.scope = "digest", .seq = digest.seal}, digest.file + ": " + problem});
 }

@@ -57,10 +57,10 @@ class LedgerSeals {
         return marks_[scope][static_cast<size_t>(lane)];
     }
 
-    // How many records of both scopes the seals count.
-    int64_t records() const {
+    // How many records the seals cover.
+    int64_t covered(size_t scope) const {
         int64_t sum = 0;
-        for (const Entry &entry : entries_) sum += entry.covers[0] + entry.covers[1];
+        for (const Entry &entry : entries_) sum += entry.covers[scope];
         return sum;
     }
 

@@ -3,9 +3,8 @@
 // server and believes nothing that the server says; docs/chain-format.md says how
 // everything is hashed.
 
-#include <functional>
+#include <array>
 #include <iostream>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +18,7 @@
 #include "progress.hpp"
 #include "proof.hpp"
 #include "record_source.hpp"
+#include "witness.hpp"
 
 namespace {
 
@@ -69,7 +69,6 @@ struct Verification {
     Findings findings;
     LedgerSeals seals{findings};
     std::array<int64_t, 2> counts{};
-    std::array<int64_t, 2> sealed{};
 };
 
 // Errors in a file are told with its name.
@@ -103,8 +102,8 @@ void verify_ledger(const Options &options, Verification &verification) {
     source->read_seals([&](std::string &line) { seals.take(line); });
     // How much there is to do is known from the seals: what is not sealed yet is little.
     std::optional<Progress> progress;
-    if (options.progress && isatty(STDERR_FILENO) == 1 && seals.records() > 0)
-        progress.emplace("verifying", seals.records());
+    const int64_t total = seals.covered(0) + seals.covered(1);
+    if (options.progress && isatty(STDERR_FILENO) == 1 && total > 0) progress.emplace("verifying", total);
     for (size_t scope = 0; scope < record::kScopes.size(); ++scope) {
         const auto chain =
             std::make_unique<Chain>(record::kScopes[scope], scope, seals, verification.findings);
@@ -115,20 +114,7 @@ void verify_ledger(const Options &options, Verification &verification) {
         chain->finish();
         verification.counts[scope] = chain->count();
     }
-    for (size_t index = 0; index < seals.size(); ++index)
-        for (size_t scope = 0; scope < record::kScopes.size(); ++scope)
-            verification.sealed[scope] += seals[index].covers[scope];
 }
-
-// --- seals seen elsewhere --------------------------------------------------
-
-// A seal and its hash, as somebody else saw them.
-struct Witness {
-    const char *scope;
-    std::string name;
-    int64_t seal;
-    Hash hash;
-};
 
 std::vector<Witness> witnesses(const Verification &verification) {
     std::vector<Witness> all;
@@ -142,62 +128,26 @@ std::vector<Witness> witnesses(const Verification &verification) {
     return all;
 }
 
-void complain(Verification &verification, const char *problem, const Witness &witness, std::string detail) {
-    verification.findings.push_back(
-        {problem, {.scope = witness.scope, .seq = witness.seal}, std::move(detail)});
-}
-
-void compare(Verification &verification, const Witness &witness, const Hash &hash, const char *whose) {
-    if (hash == witness.hash) return;
-    complain(verification, kRewritten, witness,
-             witness.name + " has the hash " + to_hex(witness.hash) + ", " + whose + " " + to_hex(hash));
-}
-
-void compare_with_ledger(Verification &verification) {
-    const LedgerSeals &seals = verification.seals;
-    const int64_t last = seals.empty() ? 0 : seals.last().number;
-    for (const Witness &witness : witnesses(verification)) {
-        if (const Seal *seal = seals.find(witness.seal))
-            compare(verification, witness, seal->computed, "the ledger's seal");
-        else if (witness.seal > last)
-            complain(verification, kTruncated, witness,
-                     witness.name + " has seen this seal, the ledger's seals end at " + std::to_string(last));
-        else
-            complain(verification, kMissing, witness,
-                     witness.name + " has seen this seal, the ledger does not have it");
-    }
-}
-
-// Without a ledger, the seals that a consistency proof links are what the others
-// must be among; without that too, the proof's seal.
-void compare_with_proofs(Verification &verification) {
-    std::map<int64_t, Hash> known;
-    for (const Seal &seal : verification.consistency) known[seal.number] = seal.computed;
-    if (known.empty()) known[verification.proof->seal.number] = verification.proof->seal.computed;
-    for (const Witness &witness : witnesses(verification)) {
-        const auto found = known.find(witness.seal);
-        if (found == known.end())
-            throw std::runtime_error(witness.name + " is of seal " + std::to_string(witness.seal) +
-                                     ": a consistency proof that includes it is needed");
-        compare(verification, witness, found->second, "the proof's seal");
-    }
+// Without a ledger, all must fit the seals that a consistency proof links; without
+// that too, the proof's seal.
+std::vector<Seal> proven_seals(const Verification &verification) {
+    if (!verification.consistency.empty()) return verification.consistency;
+    return {verification.proof->seal};
 }
 
 void verify(const Options &options, Verification &verification) {
+    Findings &findings = verification.findings;
     read_evidence(options, verification);
     if (options.reads_ledger()) verify_ledger(options, verification);
-    if (verification.proof) check(*verification.proof, verification.findings);
-    check(verification.consistency, verification.findings);
-    for (const Digest &digest : verification.digests) {
-        const std::string problem = signature_problem(digest, verification.public_key);
-        if (!problem.empty())
-            complain(verification, kRewritten, {"digest", digest.file, digest.seal, digest.hash},
-                     digest.file + ": " + problem);
-    }
-    if (options.reads_ledger()) {
-        compare_with_ledger(verification);
-    } else {
-        compare_with_proofs(verification);
+    if (verification.proof) check(*verification.proof, findings);
+    check(verification.consistency, findings);
+    for (const Digest &digest : verification.digests) check(digest, verification.public_key, findings);
+    for (const Witness &witness : witnesses(verification)) {
+        if (options.reads_ledger()) {
+            compare(witness, verification.seals, findings);
+        } else {
+            compare(witness, proven_seals(verification), findings);
+        }
     }
 }
 
@@ -214,7 +164,7 @@ std::string counted(int64_t count, const char *what) {
 void print_text(const Options &options, const Verification &verification, const std::string &verdict) {
     const int64_t findings = static_cast<int64_t>(verification.findings.size());
     const auto sealed = [&](size_t scope) {
-        return " (" + std::to_string(verification.sealed[scope]) + " sealed), ";
+        return " (" + std::to_string(verification.seals.covered(scope)) + " sealed), ";
     };
     for (const Finding &finding : verification.findings) std::cout << describe(finding) << '\n';
     if (options.reads_ledger() && verdict != kNotVerified)
@@ -234,9 +184,9 @@ void print_json(const Verification &verification, const std::string &verdict, co
         {"verdict", verdict},
         {"counts",
          {{"transfers", verification.counts[0]},
-          {"transfers_sealed", verification.sealed[0]},
+          {"transfers_sealed", verification.seals.covered(0)},
           {"audits", verification.counts[1]},
-          {"audits_sealed", verification.sealed[1]},
+          {"audits_sealed", verification.seals.covered(1)},
           {"seals", verification.seals.size()},
           {"digests", verification.digests.size()}}},
         {"findings", std::move(findings)},

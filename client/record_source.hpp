@@ -24,6 +24,17 @@ class RecordSource {
     virtual void read_records(const record::Scope &scope, const TakeLine &take) = 0;
 };
 
+// Takes line after line; one that cannot be read is told with its place.
+template <typename Next>
+void take_lines(const std::string &name, Next next, const TakeLine &take) {
+    long number = 0;
+    try {
+        for (std::string line; ++number, next(line);) take(line);
+    } catch (const Malformed &error) {
+        throw Malformed(name + ":" + std::to_string(number) + ": " + error.what());
+    }
+}
+
 class Export : public RecordSource {
   public:
     explicit Export(std::string directory) : directory_(std::move(directory)) {}
@@ -36,15 +47,12 @@ class Export : public RecordSource {
         const std::string path = directory_ + "/" + name;
         std::ifstream file(path, std::ios::binary);
         if (!file) throw std::runtime_error("cannot open " + path);
-        long number = 0;
-        try {
-            for (std::string line; std::getline(file, line); take(line)) {
-                ++number;
-                if (file.eof()) throw Malformed("the file ends in the middle of a line");
-            }
-        } catch (const Malformed &error) {
-            throw Malformed(path + ":" + std::to_string(number) + ": " + error.what());
-        }
+        const auto next = [&file](std::string &line) {
+            if (!std::getline(file, line)) return false;
+            if (file.eof()) throw Malformed("the file ends in the middle of a line");
+            return true;
+        };
+        take_lines(path, next, take);
         if (file.bad() || !file.eof()) throw std::runtime_error("cannot read " + path);
     }
 
@@ -64,19 +72,21 @@ class Server : public RecordSource {
     }
 
     void read_seals(const TakeLine &take) override {
-        read(std::string("SELECT ") + kSealColumns + " FROM ledger.seal_records ORDER BY number", take);
+        read(kSealColumns, "ledger.seal_records", "number", take);
     }
 
     void read_records(const record::Scope &scope, const TakeLine &take) override {
         std::string columns;
         for (const record::Column &column : scope.columns) columns += std::string(column.name) + ", ";
-        read("SELECT " + columns + "hash FROM " + scope.view + " ORDER BY id", take);
+        read(columns + "hash", scope.view, "id", take);
     }
 
   private:
-    void read(const std::string &query, const TakeLine &take) {
-        pq::CopyOut rows = connection_.copy_out("COPY (" + query + ") TO STDOUT");
-        for (std::string line; rows.next(line);) take(line);
+    void read(const std::string &columns, const std::string &view, const char *order, const TakeLine &take) {
+        pq::CopyOut rows = connection_.copy_out("COPY (SELECT " + columns + " FROM " + view + " ORDER BY " +
+                                                order + ") TO STDOUT");
+        take_lines(
+            view, [&rows](std::string &line) { return rows.next(line); }, take);
     }
 
     pq::Connection connection_;
