@@ -76,15 +76,13 @@ inline void check(const InclusionProof &proof, Findings &findings) {
     if (proof.size != proof.seal.counts[proof.scope])
         return complain(kAltered, "its seal covers " + std::to_string(proof.seal.counts[proof.scope]) +
                                       " records, it says " + std::to_string(proof.size));
-    if (proof.index < 0 || proof.index >= proof.size)
-        return complain(kAltered, "a tree of " + std::to_string(proof.size) + " leaves has none at " +
-                                      std::to_string(proof.index));
     const Hash hash = sha256()({view(proof.previous), proof.record});
     const std::optional<Hash> root =
         merkle::root_by_path(merkle::leaf(view(hash)), static_cast<uint64_t>(proof.index),
                              static_cast<uint64_t>(proof.size), proof.path);
     if (!root)
-        complain(kAltered, "its path has not the length of one in its tree");
+        complain(kAltered, "its path is not one from leaf " + std::to_string(proof.index) + " of " +
+                               std::to_string(proof.size));
     else if (*root != proof.seal.roots[proof.scope])
         complain(kAltered, "its path leads to the root " + to_hex(*root) + ", its seal has " +
                                to_hex(proof.seal.roots[proof.scope]));

@@ -10,6 +10,7 @@ use File::Basename qw(dirname);
 use File::Copy qw(copy);
 use File::Temp qw(tempdir);
 use JSON::PP ();
+use MIME::Base64 qw(encode_base64);
 use Test::More;
 
 my $verify = "$ENV{LEDGER_BUILD}/ledger_verify";
@@ -524,9 +525,43 @@ resealed(
 		substr($_[0][1]{heads}, 20, 2) = '01';
 	},
 	['rewritten seal 2']);
+resealed(
+	'heads that go back in one lane and ahead in another',
+	sub {
+		substr($_[0][1]{heads}, 20, 2) = '01';
+		substr($_[0][1]{heads}, 86 + 18, 4) = 'ffff';
+	},
+	['rewritten seal 2']);
+tampered(
+	'a seal that names another before it',
+	sub {
+		my $last = $_[0]{seal}[2];
+		$last->{previous} =~ tr/0-9a-f/1-9a-f0/;
+		$last->{hash} = unpack 'H*', sha256(record_bytes('seal', $last));
+	},
+	['rewritten seal 3']);
+
+# A fourth seal, of nothing.
+for my $forged (0, 1) {
+	tampered(
+		$forged ? 'a seal of nothing, with a root' : 'a seal of nothing',
+		sub {
+			my $seals = $_[0]{seal};
+			my %empty = (number => 4, transfers => 0, audits => 0, previous => $seals->[2]{hash});
+			@empty{qw(transfer_root audit_root)} = (sha256_hex(''), sha256_hex($forged ? 'x' : ''));
+			push @$seals, my $seal = { %{ $seals->[2] }, %empty };
+			$seal->{hash} = unpack 'H*', sha256(record_bytes('seal', $seal));
+		},
+		[ $forged ? 'rewritten seal 4' : () ]);
+}
 resealed('a head with another hash for the same seq', sub { $_[0][1]{heads} = $_[0][0]{heads} =~ s/..$/00/r }, ['rewritten seal 2']);
 resealed('a lane left out of heads', sub { substr($_[0][2]{heads}, 0, 86) = '' }, ['rewritten seal 3']);
 resealed('heads out of order', sub { $_[0][2]{heads} =~ s/^(.{86})(.{86})/$2$1/ }, ['rewritten seal 3']);
+resealed('heads with a byte too many', sub { $_[0][2]{heads} .= '00' }, ['rewritten seal 3']);
+for my $seq (0, -1, 2**62) {
+	resealed("a lane in heads with seq $seq",
+		sub { substr($_[0][2]{heads}, -86, 0) = unpack 'H*', pack 'C n q> x32', 2, 1022, $seq }, ['rewritten seal 3']);
+}
 resealed('heads cut off', sub { $_[0][2]{heads} =~ s/..$// }, ['rewritten seal 3']);
 
 tampered('a seal in the middle deleted', sub { splice @{ $_[0]{seal} }, 1, 1 }, ['missing seal 2']);
@@ -566,6 +601,11 @@ finds('a short signature', ['rewritten digest 3'],
 	@export, '--digest', changed('digest_signed.json', sub { $_->{signature} = 'ab' }));
 finds('another key', ['rewritten digest 3'],
 	@export, '--digest', changed('digest_signed.json', sub { $flip->($_->{public_key}) }), @key);
+# Who holds no trusted key may still sign with a key of his own.
+my $other_key = spew("$scratch/other.pem",
+	"-----BEGIN PUBLIC KEY-----\n" . encode_base64(pack('H*', '302a300506032b6570032100') . 'k' x 32) . "-----END PUBLIC KEY-----\n");
+finds('a signature by a key that is not trusted', ['rewritten digest 3'],
+	@export, '--digest', "$vectors/digest_signed.json", '--public-key', $other_key);
 finds('a signature without a key', ['rewritten digest 3'],
 	@export, '--digest', changed('digest_signed.json', sub { delete $_->{public_key} }));
 finds('a key, but no signature', ['rewritten digest 3'], @export, '--digest', "$vectors/digest_3.json", @key);
