@@ -51,9 +51,23 @@ clients: $(CLIENTS)
 build/%: client/%.cpp $(wildcard client/*.hpp)
 	@mkdir -p build
 	$(CXX) $(CXX_STANDARD) -O2 -g -Wall -Wextra -Werror -Iclient -I$(shell $(PG_CONFIG) --includedir) -o $@ $< \
-		-L$(shell $(PG_CONFIG) --libdir) -lpq -lpthread
+		-L$(shell $(PG_CONFIG) --libdir) -lpq -lpthread $(CLIENT_LIBS)
 
-.PHONY: clients
+# The auditor's program comes with the extension; the others are for its tests and demos.
+build/ledger_verify: CLIENT_LIBS = -lcrypto
+
+install: install-verify
+uninstall: uninstall-verify
+
+install-verify: build/ledger_verify docs/ledger_verify.1
+	$(MKDIR_P) '$(DESTDIR)$(bindir)' '$(DESTDIR)$(mandir)/man1'
+	$(INSTALL_PROGRAM) build/ledger_verify '$(DESTDIR)$(bindir)/'
+	$(INSTALL_DATA) docs/ledger_verify.1 '$(DESTDIR)$(mandir)/man1/'
+
+uninstall-verify:
+	rm -f '$(DESTDIR)$(bindir)/ledger_verify' '$(DESTDIR)$(mandir)/man1/ledger_verify.1'
+
+.PHONY: clients install-verify uninstall-verify
 
 # --- tests ---------------------------------------------------------------
 # They run as an unprivileged user, on throwaway clusters, against what

@@ -34,6 +34,8 @@ class Result {
         return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
     }
 
+    bool copies_out() const { return PQresultStatus(raw_.get()) == PGRES_COPY_OUT; }
+
     std::string sqlstate() const {
         const char *state = PQresultErrorField(raw_.get(), PG_DIAG_SQLSTATE);
         return state ? state : "";
@@ -70,6 +72,32 @@ inline std::string array(const std::vector<std::string> &elements) {
     return literal + '}';
 }
 
+// The rows of a COPY ... TO STDOUT as they come, each a line without its break.
+class CopyOut {
+  public:
+    explicit CopyOut(PGconn *connection) : connection_(connection) {}
+
+    bool next(std::string &line) {
+        char *raw = nullptr;
+        const int length = PQgetCopyData(connection_, &raw, 0);
+        if (length < 0) return end(length);
+        const std::unique_ptr<char, decltype(&PQfreemem)> buffer(raw, &PQfreemem);
+        line.assign(raw, static_cast<std::size_t>(length));
+        if (line.ends_with('\n')) line.pop_back();
+        return true;
+    }
+
+  private:
+    // COPY is over only when the server says so, which may be with an error.
+    bool end(int state) {
+        if (state == -2) throw Error(PQerrorMessage(connection_), "08006");
+        for (PGresult *raw; (raw = PQgetResult(connection_)) != nullptr;) Result(raw).require();
+        return false;
+    }
+
+    PGconn *connection_;
+};
+
 class Connection {
   public:
     using Params = std::vector<std::string>;
@@ -98,6 +126,13 @@ class Connection {
 
     // Several statements, without parameters.
     void script(const std::string &sql) { Result(PQexec(raw_.get(), sql.c_str())).require(); }
+
+    // COPY ... TO STDOUT; read to its end before the connection is used again.
+    CopyOut copy_out(const std::string &sql) {
+        const Result result(PQexec(raw_.get(), sql.c_str()));
+        if (!result.copies_out()) result.require();
+        return CopyOut(raw_.get());
+    }
 
     // Breaks the connection off, whatever it is doing.
     void close() { raw_.reset(); }

@@ -53,9 +53,9 @@ inline void take_options(const char *program, const char *help, int argc, char *
 }
 
 // Runs work, which tells whether all is well. The exit status is 1 if it is not,
-// and 2 if the arguments were wrong.
+// 2 if the arguments were wrong, and failure if the work could not be done.
 template <typename Work>
-int run_program(const char *name, Work work) {
+int run_program(const char *name, Work work, int failure = EXIT_FAILURE) {
     try {
         std::setvbuf(stdout, nullptr, _IOLBF, 0);
         return work() ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -64,6 +64,6 @@ int run_program(const char *name, Work work) {
         return 2;
     } catch (const std::exception &error) {
         std::fprintf(stderr, "%s: %s\n", name, error.what());
-        return EXIT_FAILURE;
+        return failure;
     }
 }

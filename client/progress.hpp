@@ -37,12 +37,12 @@ class Progress {
     static constexpr long kWidth = 40;
 
     void draw() {
-        const long total = std::max(total_, 1L);
+        const long total = std::max({total_, done_, 1L});
         const long filled = std::clamp(done_ * kWidth / total, 0L, kWidth);
         const std::string bar = std::string(filled, '#') + std::string(kWidth - filled, '.');
         if (terminal_) {
-            std::fprintf(stderr, "\r%s [%s] %3ld%% %ld/%ld", title_.c_str(), bar.c_str(),
-                         std::min(done_ * 100 / total, 100L), done_, total_);
+            std::fprintf(stderr, "\r%s [%s] %3ld%% %ld/%ld", title_.c_str(), bar.c_str(), done_ * 100 / total,
+                         done_, total);
         } else {
             std::fprintf(stderr, "%s: %ld of %ld\n", title_.c_str(), done_, total_);
         }

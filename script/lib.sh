@@ -35,7 +35,7 @@ install_packages() {
 
 install_build_packages() {
     install_packages "postgresql-$PG_MAJOR" "postgresql-client-$PG_MAJOR" "postgresql-server-dev-$PG_MAJOR" \
-        g++ make libpq-dev
+        g++ make libpq-dev libssl-dev nlohmann-json3-dev
 }
 
 install_test_packages() {
