@@ -145,8 +145,9 @@ is($node->safe_psql('restored', 'SELECT count(*) FROM ledger.consistency_proof('
 # --- a verification shows how far it is
 
 $sql->("SELECT count(ledger.transfer('a', 'b', 0.01)) FROM generate_series(1, 100000)");
-my ($in, $out, $err) = ("SELECT count(*) FROM generate_series(1, 2000) AS i CROSS JOIN LATERAL ledger.verify(CASE WHEN i > 0 THEN 'transfers' END);\n", '', '');
-my $verification = IPC::Run::start([ 'psql', '-XqAt', $node->connstr('postgres') ], '<', \$in, '>', \$out, '2>', \$err);
+my ($out, $err) = ('', '');
+my $verification = IPC::Run::start([ 'psql', '-XqAt', '-c', "SELECT count(*) FROM generate_series(1, 2000) AS i CROSS JOIN LATERAL ledger.verify(CASE WHEN i > 0 THEN 'transfers' END)",
+	$node->connstr('postgres') ], '>', \$out, '2>', \$err);
 ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM ledger.verify_progress AS p JOIN pg_stat_activity AS s USING (pid)
 	WHERE p.done > 0 AND p.total > 100000 AND p.done <= p.total + 1000 AND p.began_at <= clock_timestamp()}), 'a verification shows how far it is');
 $sql->(q{SELECT pg_cancel_backend(pid) FROM ledger.verify_progress});
