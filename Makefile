@@ -5,7 +5,7 @@
 
 EXTENSION = ledger
 MODULE_big = ledger
-SQL_PARTS = $(addprefix sql/,schema.sql tables.sql request.sql account.sql transfer.sql hold.sql tcc.sql balance.sql stock.sql operations.sql access.sql)
+SQL_PARTS = $(addprefix sql/,schema.sql tables.sql request.sql account.sql transfer.sql hold.sql tcc.sql balance.sql stock.sql operations.sql audit.sql access.sql)
 DATA_built = sql/ledger--0.1.sql
 sources = $(sort $(wildcard src/*.cpp src/*/*.cpp))
 headers = $(wildcard src/*/*.hpp)

@@ -23,6 +23,8 @@ AS $$
         ('operator', 'unfreeze_account'), ('operator', 'close_account'), ('operator', 'create_stock'), ('operator', 'fold'),
         ('operator', 'expire_holds'), ('operator', 'tcc_expire'), ('operator', 'requests'), ('operator', 'purge_requests'), ('operator', 'add_client'), ('operator', 'rotate_client'),
         ('operator', 'remove_client'), ('operator', 'check_invariants'), ('operator', 'stat'),
+        ('operator', 'enable_audit'), ('operator', 'disable_audit'), ('operator', 'audit'),
+        ('auditor',  'audit_log'), ('auditor', 'audit_records'), ('auditor', 'transfer_records'),
         ('auditor',  'requests'), ('auditor', 'check_invariants'), ('auditor', 'stat')) AS g (level, name)
     LEFT JOIN pg_catalog.pg_proc AS p
         ON p.proname OPERATOR(pg_catalog.=) g.name AND p.pronamespace OPERATOR(pg_catalog.=) 'ledger'::pg_catalog.regnamespace

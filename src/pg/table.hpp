@@ -81,6 +81,42 @@ inline HeapTuple find_last_row(Relation table, Oid index_id, Snapshot snapshot) 
     return found;
 }
 
+template <typename Form>
+void append_in_batches(Relation table, CatalogIndexState indexes, int count, Form form) {
+    constexpr int kRowsAtOnce = 256;  // to the heap; their index entries follow one by one
+    TupleDesc shape = RelationGetDescr(table);
+    TupleTableSlot *rows[kRowsAtOnce];
+    const int room = Min(count, kRowsAtOnce);
+    for (int i = 0; i < room; ++i) rows[i] = MakeSingleTupleTableSlot(shape, &TTSOpsHeapTuple);
+    MemoryContext scratch =
+        AllocSetContextCreate(CurrentMemoryContext, "ledger append", ALLOCSET_DEFAULT_SIZES);
+    for (int done = 0; done < count; done += kRowsAtOnce) {
+        CHECK_FOR_INTERRUPTS();
+        const int batch = Min(count - done, kRowsAtOnce);
+        MemoryContext caller = MemoryContextSwitchTo(scratch);
+        for (int i = 0; i < batch; ++i) ExecStoreHeapTuple(form(shape, done + i), rows[i], false);
+        CatalogTuplesMultiInsertWithInfo(table, rows, batch, indexes);
+        MemoryContextSwitchTo(caller);
+        for (int i = 0; i < batch; ++i) ExecClearTuple(rows[i]);
+        MemoryContextReset(scratch);
+    }
+    for (int i = 0; i < room; ++i) ExecDropSingleTupleTableSlot(rows[i]);
+    MemoryContextDelete(scratch);
+}
+
+// Appends count rows, in their order, each as form(TupleDesc, i) makes it.
+template <typename Form>
+void append_rows(Oid table_id, int count, Form form) {
+    with_table(table_id, RowExclusiveLock, [&](Relation table) {
+        CatalogIndexState indexes = CatalogOpenIndexes(table);
+        if (count == 1)
+            CatalogTupleInsertWithInfo(table, form(RelationGetDescr(table), 0), indexes);
+        else
+            append_in_batches(table, indexes, count, form);
+        CatalogCloseIndexes(indexes);
+    });
+}
+
 // A row whose columns lead with the fixed-width struct Row.
 template <typename Row>
 const Row *row_of(HeapTuple tuple) {
