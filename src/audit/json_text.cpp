@@ -121,7 +121,7 @@ bool is_digit(char c) {
 int code_unit(std::string_view json, std::size_t from) {
     if (json.size() < from + 6 || json[from] != '\\' || json[from + 1] != 'u') return -1;
     int code = 0;
-    for (const char c : json.substr(from + 2, 4))
+    for (const char c : std::string_view(json.data() + from + 2, 4))
         code = code << 4 | (is_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10);
     return code;
 }
@@ -233,11 +233,11 @@ void append_string(StringInfo out, std::string_view text) {
     for (std::size_t i = 0; i < text.size(); ++i) {
         const auto c = static_cast<unsigned char>(text[i]);
         if (c >= ' ' && c != '"' && c != '\\') continue;
-        append(out, text.substr(done, i - done));
+        append(out, {text.data() + done, i - done});
         append_escaped(out, text[i]);
         done = i + 1;
     }
-    append(out, text.substr(done));
+    append(out, {text.data() + done, text.size() - done});
     appendStringInfoChar(out, '"');
 }
 
