@@ -91,16 +91,10 @@ const ShortText<64> &client_address() {
     static ShortText<64> address = {};
     static bool is_known = false;
     if (is_known) return address;
-    char host[NI_MAXHOST] = "";
-    const Port *port = MyProcPort;
-    const int family = port ? port->raddr.addr.ss_family : AF_UNSPEC;
-    if (family == AF_INET || family == AF_INET6) {
-        if (pg_getnameinfo_all(&port->raddr.addr, port->raddr.salen, host, sizeof host, nullptr, 0,
-                               NI_NUMERICHOST) != 0)
-            host[0] = '\0';
-        clean_ipv6_addr(family, host);
-    }
-    address.set(host);
+    LOCAL_FCINFO(call, 0);
+    InitFunctionCallInfoData(*call, nullptr, 0, InvalidOid, nullptr, nullptr);
+    const Datum inet = inet_client_addr(call);
+    address.set(call->isnull ? "" : text_to_cstring(DatumGetTextPP(DirectFunctionCall1(network_host, inet))));
     is_known = true;
     return address;
 }
