@@ -14,7 +14,7 @@ namespace {
 constexpr char kName[] = "ledger.audit()";
 
 // What is gathered at most before it is written.
-constexpr int kChangesMax = 1000;
+constexpr int kChangesMax = 1024;
 constexpr int kBytesMax = 1 << 20;
 
 // A jsonb, as ledger.audit_log shows the values, has less than 256 MB.

@@ -81,10 +81,28 @@ inline HeapTuple find_last_row(Relation table, Oid index_id, Snapshot snapshot) 
     return found;
 }
 
+// Makes the index entries of rows that were just inserted. CatalogIndexInsert would make a
+// slot for each of them.
+inline void insert_index_entries(Relation table, CatalogIndexState indexes, TupleTableSlot **rows,
+                                 int count) {
+    for (int i = 0; i < indexes->ri_NumIndices; ++i) {
+        Relation index = indexes->ri_IndexRelationDescs[i];
+        IndexInfo *info = indexes->ri_IndexRelationInfo[i];
+        if (!info->ii_ReadyForInserts) continue;
+        const IndexUniqueCheck unique = index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO;
+        for (int row = 0; row < count; ++row) {
+            Datum values[INDEX_MAX_KEYS];
+            bool nulls[INDEX_MAX_KEYS];
+            FormIndexDatum(info, rows[row], nullptr, values, nulls);
+            index_insert(index, values, nulls, &rows[row]->tts_tid, table, unique, false, info);
+        }
+    }
+}
+
 template <typename Form>
 void append_in_batches(Relation table, CatalogIndexState indexes, int count, Form form) {
     constexpr int kRowsAtOnce = 256;  // to the heap; their index entries follow one by one
-    TupleDesc shape = RelationGetDescr(table);
+    TupleDesc shape = CreateTupleDescCopy(RelationGetDescr(table));  // the slots then need not pin it
     TupleTableSlot *rows[kRowsAtOnce];
     const int room = Min(count, kRowsAtOnce);
     for (int i = 0; i < room; ++i) rows[i] = MakeSingleTupleTableSlot(shape, &TTSOpsHeapTuple);
@@ -95,7 +113,8 @@ void append_in_batches(Relation table, CatalogIndexState indexes, int count, For
         const int batch = Min(count - done, kRowsAtOnce);
         MemoryContext caller = MemoryContextSwitchTo(scratch);
         for (int i = 0; i < batch; ++i) ExecStoreHeapTuple(form(shape, done + i), rows[i], false);
-        CatalogTuplesMultiInsertWithInfo(table, rows, batch, indexes);
+        table_multi_insert(table, rows, batch, GetCurrentCommandId(true), 0, nullptr);
+        insert_index_entries(table, indexes, rows, batch);
         MemoryContextSwitchTo(caller);
         for (int i = 0; i < batch; ++i) ExecClearTuple(rows[i]);
         MemoryContextReset(scratch);
