@@ -5,17 +5,17 @@
 
 EXTENSION = ledger
 MODULE_big = ledger
-SQL_PARTS = $(addprefix sql/,schema.sql tables.sql request.sql account.sql transfer.sql hold.sql tcc.sql balance.sql stock.sql chain.sql operations.sql access.sql)
+SQL_PARTS = $(addprefix sql/,schema.sql tables.sql request.sql account.sql transfer.sql hold.sql tcc.sql balance.sql stock.sql chain.sql operations.sql audit.sql access.sql)
 DATA_built = sql/ledger--0.1.sql
 sources = $(sort $(wildcard src/*.cpp src/*/*.cpp))
 headers = $(wildcard src/*/*.hpp)
 OBJS = $(sources:.cpp=.o)
 CLIENTS = $(patsubst client/%.cpp,build/%,$(wildcard client/*.cpp))
 
-REGRESS = setup account transfer batch limits stock reads hold tcc guard access request key signature hostile seal
+REGRESS = setup account transfer batch limits stock reads hold tcc guard access request key signature hostile audit seal
 # Outputs go to build/: pg_regress would take sql/account.sql for a test of that name.
 REGRESS_OPTS = --inputdir=test --outputdir=build/regress --encoding=UTF8 --load-extension=ledger
-ISOLATION = escrow limits_in_flight prepared reversal fold first_use requests_in_flight keys_in_flight holds_in_flight tcc_in_flight chain
+ISOLATION = escrow limits_in_flight prepared reversal fold first_use requests_in_flight keys_in_flight holds_in_flight tcc_in_flight chain audit_in_flight
 ISOLATION_OPTS = --inputdir=test --outputdir=build/isolation --load-extension=ledger
 
 EXTRA_CLEAN = build $(DATA_built)

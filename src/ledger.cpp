@@ -1,5 +1,7 @@
 // The module: what happens when the server loads it.
 #include "chain/progress.hpp"
+#include "audit/log.hpp"
+#include "audit/plan.hpp"
 #include "core/sha256.hpp"
 #include "engine/settings.hpp"
 #include "engine/shared.hpp"
@@ -20,10 +22,12 @@ void _PG_init(void) {
         ereport(ERROR, errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION), errmsg("OpenSSL offers no SHA-256"),
                 errhint("See which providers openssl.cnf activates."));
     ledger::register_storage_invalidation();
+    ledger::register_plan_invalidation();
     if (!process_shared_preload_libraries_in_progress) return;
     ledger::define_settings();
     ledger::request_shared_memory();
     ledger::register_transaction_callbacks();
     ledger::register_progress_callback();
+    ledger::register_log_callbacks();
     ledger::register_launcher();
 }

@@ -14,9 +14,6 @@ namespace ledger {
 
 namespace {
 
-// Rows written to the heap at a time; their index entries follow one by one.
-constexpr int kRowsAtOnce = 256;
-
 Status status_of(const Taken &taken, Status over_limit) {
     if (taken.grant == Grant::ok) return Status::ok;
     if (taken.state != AccountState::open) return Status::account_not_open;
@@ -74,29 +71,6 @@ HeapTuple form_row(TupleDesc shape, const Order &order) {
     return heap_form_tuple(shape, values, nulls);
 }
 
-void append_many(Relation transfer, CatalogIndexState indexes, const Order *orders, int count) {
-    static_assert(std::is_trivially_destructible_v<Order>);
-    MemoryContext scratch =
-        AllocSetContextCreate(CurrentMemoryContext, "ledger append", ALLOCSET_DEFAULT_SIZES);
-    TupleTableSlot *rows[kRowsAtOnce];
-    const int room = Min(count, kRowsAtOnce);
-    for (int i = 0; i < room; ++i)
-        rows[i] = MakeSingleTupleTableSlot(RelationGetDescr(transfer), &TTSOpsHeapTuple);
-    for (int done = 0; done < count; done += kRowsAtOnce) {
-        CHECK_FOR_INTERRUPTS();
-        const int batch = Min(count - done, kRowsAtOnce);
-        MemoryContext caller = MemoryContextSwitchTo(scratch);
-        for (int i = 0; i < batch; ++i)
-            ExecStoreHeapTuple(form_row(RelationGetDescr(transfer), orders[done + i]), rows[i], false);
-        CatalogTuplesMultiInsertWithInfo(transfer, rows, batch, indexes);
-        MemoryContextSwitchTo(caller);
-        for (int i = 0; i < batch; ++i) ExecClearTuple(rows[i]);
-        MemoryContextReset(scratch);
-    }
-    for (int i = 0; i < room; ++i) ExecDropSingleTupleTableSlot(rows[i]);
-    MemoryContextDelete(scratch);
-}
-
 }  // namespace
 
 Database &begin_posting(const char *function) {
@@ -150,14 +124,8 @@ Minor amount_up_to(Database &database, const Order &order, Minor maximum) {
 
 void append(Order *orders, int count) {
     if (count == 0) return;
-    with_table(storage().transfer, RowExclusiveLock, [&](Relation transfer) {
-        CatalogIndexState indexes = CatalogOpenIndexes(transfer);
-        if (count == 1)
-            CatalogTupleInsertWithInfo(transfer, form_row(RelationGetDescr(transfer), orders[0]), indexes);
-        else
-            append_many(transfer, indexes, orders, count);
-        CatalogCloseIndexes(indexes);
-    });
+    append_rows(storage().transfer, count,
+                [&](TupleDesc shape, int i) { return form_row(shape, orders[i]); });
 }
 
 Wide spendable(const Account &account) {

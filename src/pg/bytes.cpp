@@ -1,9 +1,5 @@
 #include "pg/bytes.hpp"
 
-extern "C" {
-#include "mb/pg_wchar.h"
-}
-
 namespace ledger {
 
 std::string_view bytes_of(Datum datum) {
@@ -20,6 +16,7 @@ bool hash_in(Datum datum, Hash &hash) {
 
 // Where the database's encoding is UTF-8, or none, this is the same text.
 Text utf8_of(std::string_view text) {
+    if (GetDatabaseEncoding() == PG_SQL_ASCII) return text;
     const int size = static_cast<int>(text.size());
     char *converted = pg_server_to_any(text.data(), size, PG_UTF8);
     if (converted == text.data()) return text;

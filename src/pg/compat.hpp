@@ -41,6 +41,24 @@ inline int backend_number() {
 #endif
 }
 
+// Virtual generated columns, which are stored nowhere, are there since 18.
+inline bool is_virtual(Form_pg_attribute column) {
+#if PG_VERSION_NUM >= 180000
+    return column->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL;
+#else
+    (void)column;
+    return false;
+#endif
+}
+
+inline bool owns_relation(Oid relation, Oid role) {
+#if PG_VERSION_NUM >= 160000
+    return object_ownercheck(RelationRelationId, relation, role);
+#else
+    return pg_class_ownercheck(relation, role);
+#endif
+}
+
 // transaction_timeout, which ALTER DATABASE may set, is there since 17.
 inline void set_no_transaction_timeout() {
 #if PG_VERSION_NUM >= 170000

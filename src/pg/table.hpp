@@ -96,6 +96,61 @@ void scan_tids(Relation table, Oid index_id, Snapshot snapshot, ScanKeyData &key
     index_close(index, AccessShareLock);
 }
 
+// Makes the index entries of rows that were just inserted. CatalogIndexInsert would make a
+// slot for each of them.
+inline void insert_index_entries(Relation table, CatalogIndexState indexes, TupleTableSlot **rows,
+                                 int count) {
+    for (int i = 0; i < indexes->ri_NumIndices; ++i) {
+        Relation index = indexes->ri_IndexRelationDescs[i];
+        IndexInfo *info = indexes->ri_IndexRelationInfo[i];
+        if (!info->ii_ReadyForInserts) continue;
+        const IndexUniqueCheck unique = index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO;
+        for (int row = 0; row < count; ++row) {
+            Datum values[INDEX_MAX_KEYS];
+            bool nulls[INDEX_MAX_KEYS];
+            FormIndexDatum(info, rows[row], nullptr, values, nulls);
+            index_insert(index, values, nulls, &rows[row]->tts_tid, table, unique, false, info);
+        }
+    }
+}
+
+template <typename Form>
+void append_in_batches(Relation table, CatalogIndexState indexes, int count, Form form) {
+    constexpr int kRowsAtOnce = 256;  // to the heap; their index entries follow one by one
+    TupleDesc shape = CreateTupleDescCopy(RelationGetDescr(table));  // the slots then need not pin it
+    TupleTableSlot *rows[kRowsAtOnce];
+    const int room = Min(count, kRowsAtOnce);
+    for (int i = 0; i < room; ++i) rows[i] = MakeSingleTupleTableSlot(shape, &TTSOpsHeapTuple);
+    MemoryContext scratch =
+        AllocSetContextCreate(CurrentMemoryContext, "ledger append", ALLOCSET_DEFAULT_SIZES);
+    for (int done = 0; done < count; done += kRowsAtOnce) {
+        CHECK_FOR_INTERRUPTS();
+        const int batch = Min(count - done, kRowsAtOnce);
+        MemoryContext caller = MemoryContextSwitchTo(scratch);
+        for (int i = 0; i < batch; ++i) ExecStoreHeapTuple(form(shape, done + i), rows[i], false);
+        table_multi_insert(table, rows, batch, GetCurrentCommandId(true), 0, nullptr);
+        insert_index_entries(table, indexes, rows, batch);
+        MemoryContextSwitchTo(caller);
+        for (int i = 0; i < batch; ++i) ExecClearTuple(rows[i]);
+        MemoryContextReset(scratch);
+    }
+    for (int i = 0; i < room; ++i) ExecDropSingleTupleTableSlot(rows[i]);
+    MemoryContextDelete(scratch);
+}
+
+// Appends count rows, in their order, each as form(TupleDesc, i) makes it.
+template <typename Form>
+void append_rows(Oid table_id, int count, Form form) {
+    with_table(table_id, RowExclusiveLock, [&](Relation table) {
+        CatalogIndexState indexes = CatalogOpenIndexes(table);
+        if (count == 1)
+            CatalogTupleInsertWithInfo(table, form(RelationGetDescr(table), 0), indexes);
+        else
+            append_in_batches(table, indexes, count, form);
+        CatalogCloseIndexes(indexes);
+    });
+}
+
 // A row whose columns lead with the fixed-width struct Row.
 template <typename Row>
 const Row *row_of(HeapTuple tuple) {

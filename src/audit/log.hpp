@@ -1,0 +1,46 @@
+// The audit log: changes are gathered in memory and appended to ledger_data.audit many
+// at a time, at the end of each statement, or as soon as they are many, or at commit.
+// Each belongs to the subtransaction it was made in, and is forgotten with it.
+#pragma once
+
+#include "pg/postgres.hpp"
+
+namespace ledger {
+
+// A change in the making. Its values stand in bytes from start on, as varlenas; key,
+// old_row and new_row are where, counted from start, or kAbsent.
+struct Draft {
+    static constexpr int kAbsent = -1;
+    StringInfo bytes;
+    int start;
+    int key = kAbsent;
+    int old_row = kAbsent;
+    int new_row = kAbsent;
+};
+
+// A draft in the log's own memory; or, where writing it may run code that comes to the log
+// itself, apart.
+Draft begin_change(bool runs_foreign_code);
+
+int begin_value(Draft &draft);
+void end_value(Draft &draft, int value);
+
+// A value that write(StringInfo) writes: where it is.
+template <typename Write>
+int add_value(Draft &draft, Write write) {
+    const int value = begin_value(draft);
+    write(draft.bytes);
+    end_value(draft, value);
+    return value;
+}
+
+// Logs the change of that table, whose name is as in SQL. operation is a constant.
+void add_change(Oid relation_id, const char *relation, const char *operation, const Draft &draft);
+
+// The statement on that table is done: what was gathered is written, unless an outer
+// subtransaction has gathered something before, which is then to be written first.
+void end_statement();
+
+void register_log_callbacks();
+
+}  // namespace ledger

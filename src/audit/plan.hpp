@@ -1,0 +1,49 @@
+// How the rows of an audited table are written: which columns, under which names,
+// in which form. Worked out once for a trigger, and again when its table has changed.
+#pragma once
+
+#include "audit/json_text.hpp"
+
+namespace ledger {
+
+struct PlannedColumn {
+    AttrNumber number;
+    Form form;
+    std::string_view prefix;  // ,"name":
+    FmgrInfo *output;         // for Form::other
+};
+
+struct PlannedColumns {
+    PlannedColumn *items;
+    int count;
+};
+
+struct RowPlan {
+    MemoryContext context;
+    Oid relation_id;
+    const char *relation;  // its name as in SQL, with its schema
+    PlannedColumns row;
+    PlannedColumns key;     // of the primary key; none without one
+    bool has_foreign_code;  // writing a row may run it
+};
+
+// The plan of the row trigger that is being fired. It stays in place until the transaction
+// ends. Raises an error if the table has changed so that what is excluded is no longer certain.
+const RowPlan &plan_of(const TriggerData &fired);
+
+// The row as a JSON object.
+void append_row(StringInfo out, const PlannedColumns &columns, TupleTableSlot *row);
+
+// The table's name as in SQL, with its schema, in the current memory context.
+const char *qualified_name(Relation relation);
+
+// The columns of the primary key, in its order; none without one. In the current memory context.
+List *primary_key_columns(Relation relation);
+
+// The live column of that name, else InvalidAttrNumber.
+AttrNumber column_named(Relation relation, const char *name);
+
+// To be called once in a backend.
+void register_plan_invalidation();
+
+}  // namespace ledger
