@@ -67,11 +67,11 @@ sub any_record
 my %other = (
 	id => 'id + 1', debit_account => 'credit_account', credit_account => 'debit_account', amount => 'amount + 1', ref => 'ref + 1',
 	txid => 'txid - 1', created_at => "created_at + interval '1 microsecond'", seq => 'seq + 1', kind => '6 - kind', lane => '(lane + 1) % 1024',
-	hash => 'sha256(hash)', metadata => q{CASE WHEN metadata IS NULL THEN '{}' END},
+	hash => 'sha256(hash)', metadata => q{CASE WHEN metadata IS NULL THEN '{}'::jsonb END},
 	at => "at - interval '1 microsecond'", relation_oid => '1', relation => "relation || ' '", operation => "lower(operation)",
 	actor => "actor || 'x'", acting_as => "''", application => "COALESCE(application || '.', '')", client => "COALESCE(client || '.', '')",
-	key => q{CASE WHEN key IS NULL THEN '{}' ELSE (key::text || ' ')::json END}, old => q{CASE WHEN old IS NULL THEN '{}' END},
-	new => q{CASE WHEN new IS NULL THEN '{}' ELSE (new::text || ' ')::json END});
+	key => q{CASE WHEN key IS NULL THEN '{}'::json ELSE (key::text || ' ')::json END}, old => q{CASE WHEN old IS NULL THEN '{}'::json END},
+	new => q{CASE WHEN new IS NULL THEN '{}'::json ELSE (new::text || ' ')::json END});
 my %columns = map { $_ => [ split /\n/, $sql->("SELECT attname FROM pg_attribute WHERE attrelid = 'ledger_data.$_'::regclass AND attnum > 0 ORDER BY attnum") ] } 'transfer', 'audit', 'seal';
 
 # Every column, once each.

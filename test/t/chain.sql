@@ -68,7 +68,7 @@ $$;
 CREATE FUNCTION chain.reseal() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     s        ledger_data.seal;
-    previous bytea := chain.zero();
+    newest   bytea := chain.zero();
     before   bytea := '';
 BEGIN
     FOR s IN SELECT * FROM ledger_data.seal AS x ORDER BY x.number LOOP
@@ -82,11 +82,11 @@ BEGIN
             WHERE t.seq > chain.seq_in(before, 1, t.lane) AND t.seq <= chain.seq_in(s.heads, 1, t.lane)), '{}'));
         s.audit_root := chain.root(COALESCE((SELECT array_agg(a.hash ORDER BY a.id) FROM ledger_data.audit AS a
             WHERE a.seq > chain.seq_in(before, 2, a.lane) AND a.seq <= chain.seq_in(s.heads, 2, a.lane)), '{}'));
-        s.previous := previous;
-        previous := sha256(chain.record(s));
+        s.previous := newest;
+        newest := sha256(chain.record(s));
         before := s.heads;
         UPDATE ledger_data.seal AS x SET heads = s.heads, transfer_root = s.transfer_root, audit_root = s.audit_root,
-            previous = s.previous, hash = reseal.previous
+            previous = s.previous, hash = newest
         WHERE x.number = s.number;
     END LOOP;
 END
