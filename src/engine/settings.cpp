@@ -12,13 +12,13 @@ void define_settings() {
                             nullptr);
     DefineCustomIntVariable("ledger.databases",
                             "Databases with a ledger in use that shared memory has room for.",
-                            "Each takes about 390 kB.", &settings.databases, 16, 1, 1024, PGC_POSTMASTER, 0,
+                            "Each takes about 263 kB.", &settings.databases, 16, 1, 1024, PGC_POSTMASTER, 0,
                             nullptr, nullptr, nullptr);
     DefineCustomIntVariable("ledger.node", "The node part of every id this server makes.",
                             "Give servers whose transfers are ever merged different numbers.", &settings.node,
                             0, 0, kNodes - 1, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
     DefineCustomBoolVariable("ledger.worker", "Whether background workers run.",
-                             "Without them nothing is folded, expired, timed out or purged but by the "
+                             "Without them nothing is folded, expired, timed out, purged or sealed but by the "
                              "functions that do the same.",
                              &settings.worker, true, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable(

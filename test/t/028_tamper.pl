@@ -65,7 +65,7 @@ sub any_record
 }
 
 my %other = (
-	id => 'id + 1', debit_account => 'credit_account', credit_account => 'debit_account', amount => 'amount + 1', ref => 'ref + 1',
+	id => 'id + 65536', debit_account => 'credit_account', credit_account => 'debit_account', amount => 'amount + 1', ref => 'ref + 1',
 	txid => 'txid - 1', created_at => "created_at + interval '1 microsecond'", seq => 'seq + 1', kind => '6 - kind', lane => '(lane + 1) % 1024',
 	hash => 'sha256(hash)', metadata => q{CASE WHEN metadata IS NULL THEN '{}'::jsonb END},
 	at => "at - interval '1 microsecond'", relation_oid => '1', relation => "relation || ' '", operation => "lower(operation)",
