@@ -201,7 +201,7 @@ $node->safe_psql('postgres', q{
 	CREATE PUBLICATION r FOR TABLE r;
 });
 my $connection = $node->connstr('postgres');
-$subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION r CONNECTION '$connection' PUBLICATION r");
+$subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION r CONNECTION \$\$$connection\$\$ PUBLICATION r");
 $subscriber->wait_for_subscription_sync($node, 'r');
 $node->safe_psql('postgres', q{
 	BEGIN;
