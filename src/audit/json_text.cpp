@@ -90,7 +90,8 @@ void append_bytea(StringInfo out, std::string_view bytes) {
     if (bytes.size() > MaxAllocSize / 2)
         ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("bytea is too large to be audited"));
     append_quoted(out, static_cast<int>(2 * bytes.size() + 3), [&](char *to) {
-        memcpy(to, "\\\\x", 3);
+        to[0] = to[1] = '\\';
+        to[2] = 'x';
         return static_cast<int>(3 + hex_encode(bytes.data(), bytes.size(), to + 3));
     });
 }

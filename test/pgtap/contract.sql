@@ -55,6 +55,9 @@ INSERT INTO contract VALUES
     ('verify_signed_request', '{text,text,timestamp with time zone,text,text}', 'boolean', 'volatile', true),
     ('fold', '{integer}', 'bigint', 'volatile', true),
     ('check_invariants', '{}', 'setof record', 'volatile', true),
+    ('audit', '{}', 'trigger', 'volatile', false),
+    ('enable_audit', '{regclass,name[]}', 'void', 'volatile', false),
+    ('disable_audit', '{regclass}', 'void', 'volatile', false),
     ('grant_access', '{regrole,text}', 'void', 'volatile', false),
     ('revoke_access', '{regrole}', 'void', 'volatile', false);
 
@@ -67,7 +70,7 @@ SELECT CASE WHEN definer THEN is_definer('ledger', name::name, arguments::name[]
 -- A NULL is refused, not skipped: none that changes something is STRICT.
 SELECT isnt_strict('ledger', name::name, arguments::name[]) FROM contract WHERE name <> 'sign_request';
 
-SELECT views_are('ledger', '{accounts,transfers,entries,stock,holds,tcc_transactions,tcc_branches,requests,stat}'::name[]);
+SELECT views_are('ledger', '{accounts,transfers,entries,stock,holds,tcc_transactions,tcc_branches,requests,stat,audit_log,audit_records,transfer_records}'::name[]);
 SELECT tables_are('ledger', '{}'::name[]);
 SELECT columns_are('ledger', 'accounts', '{account,asset,posted,held,incoming,available,floor,ceiling,state,opened_at,metadata}'::name[]);
 SELECT columns_are('ledger', 'transfers', '{id,kind,source,destination,asset,amount,ref,txid,created_at,metadata}'::name[]);
@@ -75,6 +78,9 @@ SELECT columns_are('ledger', 'entries', '{transfer_id,account,asset,amount,count
 SELECT columns_are('ledger', 'stock', '{sku,on_hand,reserved,available,sold}'::name[]);
 SELECT columns_are('ledger', 'requests', '{kind,scope,key,state,retryable,attempt,leased_until,fingerprint,arguments,response,transfer_id,begun_at,expires_at}'::name[]);
 SELECT columns_are('ledger', 'stat', '{transfers,refusals,slot_loads,evictions,folds,longest_tail,lanes_in_use,slots_in_use,slots_total,prepared_effects,worker_pid,worker_due_at}'::name[]);
+SELECT columns_are('ledger', 'audit_log', '{id,lane,seq,at,txid,relation,operation,key,old,new,actor,acting_as,application,client,hash}'::name[]);
+SELECT columns_are('ledger', 'audit_records', '{id,lane,seq,txid,at_us,relation_oid,relation,operation,key,old,new,actor,acting_as,application,client,hash}'::name[]);
+SELECT columns_are('ledger', 'transfer_records', '{id,lane,seq,kind,debit_account,credit_account,amount,ref,txid,created_us,metadata,hash}'::name[]);
 SELECT columns_are('ledger', 'holds', '{id,source,destination,asset,amount,posted,remaining,state,expires_at,xid,created_at,metadata}'::name[]);
 SELECT columns_are('ledger', 'tcc_transactions', '{xid,state,age,branches,frozen,expires_at,next_at,attempts,last_error,begun_at,ended_at,metadata}'::name[]);
 SELECT columns_are('ledger', 'tcc_branches', '{xid,branch,state,source,destination,asset,amount,hold,tried_at}'::name[]);

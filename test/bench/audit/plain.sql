@@ -1,0 +1,2 @@
+\ir ../audited_table.sql
+CREATE VIEW problem AS SELECT WHERE false;

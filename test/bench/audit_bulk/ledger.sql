@@ -1,0 +1,1 @@
+\ir ../audit/ledger.sql
