@@ -144,7 +144,13 @@ void read(Stretch &stretch) {
     add_progress(stretch.done % kProgressEvery);
 }
 
+bool is_whole(const Walk &lane) {
+    return !lane.gaps && lane.at.seq >= lane.target.seq &&
+           (lane.target.seq == lane.before.seq || lane.hash_at_target == lane.target.hash);
+}
+
 void check_end(Stretch &stretch, int number, const Walk &lane) {
+    if (is_whole(lane)) return;
     for (const Gap *gap = lane.gaps; gap; gap = gap->next)
         find_problem(stretch, number, gap->from, 0,
                      gap->from == gap->to ? "missing: it is not there"
@@ -152,11 +158,12 @@ void check_end(Stretch &stretch, int number, const Walk &lane) {
                                                      shown(gap->from), shown(gap->to)));
     const char *witness =
         stretch.seal ? psprintf("seal %lld", shown(stretch.seal->number)) : "the running server";
+    const bool is_end = !stretch.seal || stretch.is_last;
     if (lane.at.seq < lane.target.seq)
-        find_problem(stretch, number, lane.at.seq + 1, 0,
-                     psprintf("%s: the lane ends at %lld, but %s knows it up to %lld",
-                              !stretch.seal || stretch.is_last ? "truncated" : "missing", shown(lane.at.seq),
-                              witness, shown(lane.target.seq)));
+        find_problem(
+            stretch, number, lane.at.seq + 1, 0,
+            psprintf("%s: the lane ends at %lld, but %s knows it up to %lld",
+                     is_end ? "truncated" : "missing", shown(lane.at.seq), witness, shown(lane.target.seq)));
     else if (lane.target.seq > lane.before.seq && lane.hash_at_target != lane.target.hash)
         find_problem(stretch, number, lane.target.seq, 0,
                      psprintf("rewritten: the lane has another hash here than %s knows", witness));
@@ -184,8 +191,15 @@ void find_forged(Stretch &stretch) {
     }
 }
 
+// One after the other in the same place: there may be very many short ones.
+Stretch *blank_stretch() {
+    static void *place = nullptr;
+    if (!place) place = MemoryContextAlloc(TopMemoryContext, sizeof(Stretch));
+    return static_cast<Stretch *>(memset(place, 0, sizeof(Stretch)));
+}
+
 Stretch *make_stretch(Scope scope, const Seal *before, Report report, void *context) {
-    auto *stretch = static_cast<Stretch *>(palloc0(sizeof(Stretch)));
+    Stretch *stretch = blank_stretch();
     stretch->scope = scope;
     stretch->before = before ? &before->row : nullptr;
     stretch->report = report;

@@ -190,20 +190,27 @@ bool idle_head(Lane &lane, Scope scope, Head &head) {
     return true;
 }
 
-// The order matters: a lane that is owned now has its bound in place before its
-// first id, and one that is idle gets its own before it can be claimed again.
+// The order matters: a lane that is owned now has its bound in place before its first
+// id, and one that is idle gets its own before it can be claimed again. Idle lanes go on
+// from where the farthest is, which a large batch may have taken ahead of the clock: so
+// what is made later does not mix with what is sealed now.
 std::int64_t raise_idle_lanes(Database &database) {
-    const Tick now = tick_at(milliseconds_of(GetCurrentTimestamp()));
-    Tick bound = INT64_MAX;
-    for (Lane &lane : database.lanes) {
+    Tick farthest = tick_at(milliseconds_of(GetCurrentTimestamp()));
+    for (Lane &lane : database.lanes)
         if (try_claim(lane)) {
-            lane.last = Max(lane.last, now);
-            bound = Min(bound, lane.last);
+            farthest = Max(farthest, lane.last);
+            release(lane);
+        } else {
+            farthest = Max(farthest, static_cast<Tick>(pg_atomic_read_u64(&lane.first)));
+        }
+    Tick bound = farthest;
+    for (Lane &lane : database.lanes)
+        if (try_claim(lane)) {
+            lane.last = Max(lane.last, farthest);
             release(lane);
         } else {
             bound = Min(bound, static_cast<Tick>(pg_atomic_read_u64(&lane.first)));
         }
-    }
     return first_id(bound);
 }
 

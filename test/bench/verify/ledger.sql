@@ -1,0 +1,2 @@
+\ir transfers.sql
+CREATE VIEW problem AS SELECT result FROM run WHERE result <> 0;
