@@ -83,7 +83,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION ledger.grant_access(regrole, text) IS
-'Gives a role one level, in place of any it had: reader (views, balances), writer (reader, and daily work), operator (writer, and accounts, limits, freezing, folding, purging, clients, checks) or auditor (reader, and requests, checks). For a superuser or the extension''s owner.';
+'Gives a role one level, in place of any it had: reader (views, balances), writer (reader, and daily work), operator (writer, and accounts, limits, freezing, folding, purging, clients, audit triggers, checks) or auditor (reader, and requests, the audit log, checks). For a superuser or the extension''s owner.';
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ledger FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ledger_data FROM PUBLIC;

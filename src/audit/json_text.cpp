@@ -229,7 +229,7 @@ Form form_of(Oid type) {
 }
 
 void append_string(StringInfo out, std::string_view text) {
-    appendStringInfoChar(out, '"');
+    appendStringInfoCharMacro(out, '"');
     std::size_t done = 0;
     for (std::size_t i = 0; i < text.size(); ++i) {
         const auto c = static_cast<unsigned char>(text[i]);
@@ -239,7 +239,7 @@ void append_string(StringInfo out, std::string_view text) {
         done = i + 1;
     }
     append(out, {text.data() + done, text.size() - done});
-    appendStringInfoChar(out, '"');
+    appendStringInfoCharMacro(out, '"');
 }
 
 void append_value(StringInfo out, Form form, Datum value, FmgrInfo *output) {

@@ -14,7 +14,7 @@ namespace {
 constexpr char kName[] = "ledger.audit()";
 
 // What is gathered at most before it is written.
-constexpr int kChangesMax = 1024;
+constexpr int kChangesMax = 4096;
 constexpr int kBytesMax = 1 << 20;
 
 // A jsonb, as ledger.audit_log shows the values, has less than 256 MB.
@@ -268,7 +268,7 @@ void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, v
 }
 
 void align(StringInfo bytes) {
-    while (bytes->len % MAXIMUM_ALIGNOF != 0) appendStringInfoChar(bytes, '\0');
+    while (bytes->len % MAXIMUM_ALIGNOF != 0) appendStringInfoCharMacro(bytes, '\0');
 }
 
 }  // namespace

@@ -62,9 +62,9 @@ PlannedColumn plan_column(Form_pg_attribute column) {
     planned.form = form_of(type);
     StringInfoData prefix;
     initStringInfo(&prefix);
-    appendStringInfoChar(&prefix, ',');
+    appendStringInfoCharMacro(&prefix, ',');
     append_string(&prefix, NameStr(column->attname));
-    appendStringInfoChar(&prefix, ':');
+    appendStringInfoCharMacro(&prefix, ':');
     planned.prefix = {prefix.data, static_cast<std::size_t>(prefix.len)};
     if (planned.form == Form::other) {
         Oid function;
@@ -165,9 +165,9 @@ void append_row(StringInfo out, const PlannedColumns &columns, TupleTableSlot *r
         else
             append_value(out, column.form, row->tts_values[column.number - 1], column.output);
     }
-    if (columns.count == 0) appendStringInfoChar(out, '{');
+    if (columns.count == 0) appendStringInfoCharMacro(out, '{');
     out->data[start] = '{';  // in place of the first comma
-    appendStringInfoChar(out, '}');
+    appendStringInfoCharMacro(out, '}');
 }
 
 const char *qualified_name(Relation relation) {

@@ -127,7 +127,7 @@ void append_in_batches(Relation table, CatalogIndexState indexes, int count, For
         CHECK_FOR_INTERRUPTS();
         const int batch = Min(count - done, kRowsAtOnce);
         MemoryContext caller = MemoryContextSwitchTo(scratch);
-        for (int i = 0; i < batch; ++i) ExecStoreHeapTuple(form(shape, done + i), rows[i], false);
+        for (int i = 0; i < batch; ++i) ExecStoreHeapTuple(form(shape, done + i), rows[i], true);
         table_multi_insert(table, rows, batch, GetCurrentCommandId(true), 0, nullptr);
         insert_index_entries(table, indexes, rows, batch);
         MemoryContextSwitchTo(caller);

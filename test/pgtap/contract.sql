@@ -148,7 +148,7 @@ SELECT is_empty(
 
 -- What a dump must take along, and the one table it must not.
 SELECT is(string_agg(t::regclass::text, ' ' ORDER BY t::regclass::text),
-          'ledger_data.account ledger_data.asset ledger_data.balance ledger_data.client ledger_data.hold ledger_data.request ledger_data.reversal ledger_data.tcc ledger_data.tcc_branch ledger_data.transfer',
+          'ledger_data.account ledger_data.asset ledger_data.audit ledger_data.balance ledger_data.client ledger_data.hold ledger_data.request ledger_data.reversal ledger_data.seal ledger_data.tcc ledger_data.tcc_branch ledger_data.transfer',
           'pg_dump takes the data, not the installation')
 FROM pg_extension, unnest(extconfig) AS t WHERE extname = 'ledger';
 SELECT * FROM finish();

@@ -202,7 +202,7 @@ SELECT helper.outcome($$INSERT INTO audited.item VALUES (13, 'gone'), (13, 'twic
 -- Many rows within a subtransaction of a row's trigger: more than are gathered.
 CREATE FUNCTION take_many() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO audited.loose SELECT i FROM generate_series(1, 3000) AS i;
+    INSERT INTO audited.loose SELECT i FROM generate_series(1, 9000) AS i;
     PERFORM 1 / (NEW.id % 2);
     RETURN NULL;
 EXCEPTION WHEN division_by_zero THEN
