@@ -55,6 +55,12 @@ INSERT INTO contract VALUES
     ('verify_signed_request', '{text,text,timestamp with time zone,text,text}', 'boolean', 'volatile', true),
     ('fold', '{integer}', 'bigint', 'volatile', true),
     ('check_invariants', '{}', 'setof record', 'volatile', true),
+    ('seal', '{}', 'bigint', 'volatile', true),
+    ('digest', '{}', 'jsonb', 'volatile', true),
+    ('verify', '{text}', 'setof record', 'volatile', true),
+    ('verify_digest', '{jsonb}', 'setof record', 'volatile', true),
+    ('inclusion_proof', '{bigint}', 'jsonb', 'stable', true),
+    ('consistency_proof', '{bigint,bigint}', 'jsonb', 'stable', true),
     ('audit', '{}', 'trigger', 'volatile', false),
     ('enable_audit', '{regclass,name[]}', 'void', 'volatile', false),
     ('disable_audit', '{regclass}', 'void', 'volatile', false),
@@ -70,7 +76,7 @@ SELECT CASE WHEN definer THEN is_definer('ledger', name::name, arguments::name[]
 -- A NULL is refused, not skipped: none that changes something is STRICT.
 SELECT isnt_strict('ledger', name::name, arguments::name[]) FROM contract WHERE name <> 'sign_request';
 
-SELECT views_are('ledger', '{accounts,transfers,entries,stock,holds,tcc_transactions,tcc_branches,requests,stat,audit_log,audit_records,transfer_records}'::name[]);
+SELECT views_are('ledger', '{accounts,transfers,entries,stock,holds,tcc_transactions,tcc_branches,requests,stat,audit_log,audit_records,transfer_records,seal_records,verify_progress}'::name[]);
 SELECT tables_are('ledger', '{}'::name[]);
 SELECT columns_are('ledger', 'accounts', '{account,asset,posted,held,incoming,available,floor,ceiling,state,opened_at,metadata}'::name[]);
 SELECT columns_are('ledger', 'transfers', '{id,kind,source,destination,asset,amount,ref,txid,created_at,metadata}'::name[]);
@@ -81,6 +87,8 @@ SELECT columns_are('ledger', 'stat', '{transfers,refusals,slot_loads,evictions,f
 SELECT columns_are('ledger', 'audit_log', '{id,lane,seq,at,txid,relation,operation,key,old,new,actor,acting_as,application,client,hash}'::name[]);
 SELECT columns_are('ledger', 'audit_records', '{id,lane,seq,txid,at_us,relation_oid,relation,operation,key,old,new,actor,acting_as,application,client,hash}'::name[]);
 SELECT columns_are('ledger', 'transfer_records', '{id,lane,seq,kind,debit_account,credit_account,amount,ref,txid,created_us,metadata,hash}'::name[]);
+SELECT columns_are('ledger', 'seal_records', '{number,sealed_us,transfers,transfer_root,audits,audit_root,from_id,until_id,heads,previous,hash}'::name[]);
+SELECT columns_are('ledger', 'verify_progress', '{pid,done,total,began_at}'::name[]);
 SELECT columns_are('ledger', 'holds', '{id,source,destination,asset,amount,posted,remaining,state,expires_at,xid,created_at,metadata}'::name[]);
 SELECT columns_are('ledger', 'tcc_transactions', '{xid,state,age,branches,frozen,expires_at,next_at,attempts,last_error,begun_at,ended_at,metadata}'::name[]);
 SELECT columns_are('ledger', 'tcc_branches', '{xid,branch,state,source,destination,asset,amount,hold,tried_at}'::name[]);
@@ -103,6 +111,8 @@ FROM pg_proc JOIN (VALUES
     ('ledger.complete_request(text,jsonb,text,integer)', 'key response scope attempt'),
     ('ledger.fail_request(text,jsonb,text,boolean,integer)', 'key error scope retryable attempt'),
     ('ledger.verify_signed_request(text,text,timestamptz,text,text)', 'client payload signed_at nonce signature'),
+    ('ledger.verify(text)', 'scope scope lane seq id problem'),
+    ('ledger.verify_digest(jsonb)', 'digest scope lane seq id problem'),
     ('ledger.check_invariants()', 'invariant subject detail')) AS e (signature, expected)
     ON oid = e.signature::regprocedure;
 
