@@ -45,6 +45,8 @@ enum class Fate { committed, rolled_back, unknown };
 // What the clients were told, over all rounds.
 class Record {
   public:
+    std::string digest;  // the newest that was taken while nobody was working
+
     void add(Fate fate, const Ids &ids) {
         const std::lock_guard guard(mutex_);
         ++transactions_;
@@ -246,9 +248,24 @@ class Worker {
         }
     }
 
+    // Changes of a table with audit triggers.
+    std::string audited_statement() {
+        const std::string id = std::to_string(1 + below(2000));
+        switch (below(4)) {
+            case 0:
+                return "UPDATE note SET revision = revision + 1 WHERE id = " + id;
+            case 1:
+                return "DELETE FROM note WHERE id = " + id;
+            default:
+                return "INSERT INTO note (said) SELECT 'note ' || i FROM generate_series(1, " +
+                       std::to_string(1 + below(5)) + ") AS i";
+        }
+    }
+
     std::string statement() {
         if (chance(20)) return hold_statement();
         if (chance(15)) return tcc_statement();
+        if (chance(8)) return audited_statement();
         switch (below(24)) {
             case 0:
             case 1:
@@ -325,9 +342,11 @@ class Worker {
     void single_statement() {
         Ids ids;
         try {
-            // Folding keeps other folders waiting, so not in a longer transaction.
-            if (execute(chance(5) ? "SELECT ledger.fold(20)" : statement(), &ids))
-                record_.add(Fate::committed, ids);
+            // Folding and sealing keep others who would waiting, so not in a longer transaction.
+            const std::string sql = chance(5)   ? "SELECT ledger.fold(20)"
+                                    : chance(3) ? "SELECT ledger.seal()"
+                                                : statement();
+            if (execute(sql, &ids)) record_.add(Fate::committed, ids);
         } catch (const ConnectionLost &) {
             record_.add(Fate::unknown, {});  // its ids were never told
             throw;
@@ -507,6 +526,11 @@ void set_up(pq::Connection &database) {
         std::to_string(kAccounts - 1) + ") AS i");
     database.exec("SELECT ledger.create_stock('s' || i, 20) FROM generate_series(0, " +
                   std::to_string(kSkus - 1) + ") AS i");
+    database.exec(
+        "CREATE TABLE note (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, said text, revision int NOT "
+        "NULL "
+        "DEFAULT 0)");
+    database.exec("SELECT ledger.enable_audit('note')");
 }
 
 // Cancels and terminations while the workers work.
@@ -565,11 +589,26 @@ void stop_workers(pq::Connection &database) {
 // What must be so when nobody is working. Prints what is not.
 bool sound(pq::Connection &database, Record &record, bool last) {
     std::vector<std::string> complaints = record.check(database);
-    const auto each = [&](const char *sql) {
+    const auto each = [&](const std::string &sql) {
         const pq::Result rows = database.exec(sql);
         for (int row = 0; row < rows.rows(); ++row) complaints.push_back(rows.text(row, 0));
     };
     each("SELECT concat_ws(', ', invariant, subject, detail) FROM ledger.check_invariants()");
+    // What was proved before the faults still is.
+    const std::string &digest = record.digest;
+    each(digest.empty()
+             ? "SELECT concat_ws(', ', scope, lane, seq, id, problem) FROM ledger.verify()"
+             : "SELECT concat_ws(', ', scope, lane, seq, id, problem) FROM ledger.verify_digest('" + digest +
+                   "')");
+    each(
+        "SELECT 'not what the audit log says: note ' || COALESCE(n.id, l.id) FROM note AS n FULL JOIN "
+        "(SELECT "
+        "(key ->> 'id')::bigint AS id, count(*) FILTER (WHERE operation = 'INSERT') AS made, count(*) FILTER "
+        "(WHERE operation = 'UPDATE') AS changed, count(*) FILTER (WHERE operation = 'DELETE') AS removed "
+        "FROM ledger.audit_log WHERE key IS NOT NULL GROUP BY 1) AS l ON l.id = n.id WHERE (made = 1 AND "
+        "removed = (n.id IS NULL)::int AND (n.id IS NULL OR changed = n.revision)) IS NOT TRUE");
+    database.exec("SELECT ledger.seal()");
+    record.digest = database.exec("SELECT ledger.digest()").text(0, 0);
     each(
         "SELECT 'twice under key ' || (metadata->>'key') FROM ledger_data.transfer WHERE metadata ? 'key' "
         "GROUP BY metadata->>'key' HAVING count(*) > 1");
