@@ -25,14 +25,14 @@ struct Signature {
 
 // The file as it is; a key is a few hundred bytes.
 int read_key_file(char *text, int room) {
-    FILE *file = AllocateFile(settings.signing_key_file, "r");
-    if (!file)
-        ereport(ERROR, errcode_for_file_access(),
-                errmsg("could not open the signing key \"%s\": %m", settings.signing_key_file),
-                errhint("See ledger.signing_key_file: a file that the server's user can read, in PEM form."));
-    const auto size = static_cast<int>(fread(text, 1, room, file));
-    FreeFile(file);
-    return size;
+    if (FILE *file = AllocateFile(settings.signing_key_file, "r")) {
+        const auto size = static_cast<int>(fread(text, 1, room, file));
+        FreeFile(file);
+        return size;
+    }
+    ereport(ERROR, errcode_for_file_access(),
+            errmsg("could not open the signing key \"%s\": %m", settings.signing_key_file),
+            errhint("See ledger.signing_key_file: a file that the server's user can read, in PEM form."));
 }
 
 // Needs nothing of PostgreSQL, so what libcrypto allocates is always freed.

@@ -75,7 +75,7 @@ void Window::end() {
 }
 
 void Window::fetch() {
-    std::uint64_t order[kRows];  // where the row is, and which of the window's it is
+    std::uint64_t order[kRows] = {};  // where the row is, and which of the window's it is
     for (int i = 0; i < count_; ++i)
         order[i] = (std::uint64_t{ItemPointerGetBlockNumber(&tids_[i])} << 16 |
                     ItemPointerGetOffsetNumber(&tids_[i]))

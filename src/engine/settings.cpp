@@ -17,10 +17,11 @@ void define_settings() {
     DefineCustomIntVariable("ledger.node", "The node part of every id this server makes.",
                             "Give servers whose transfers are ever merged different numbers.", &settings.node,
                             0, 0, kNodes - 1, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
-    DefineCustomBoolVariable("ledger.worker", "Whether background workers run.",
-                             "Without them nothing is folded, expired, timed out, purged or sealed but by the "
-                             "functions that do the same.",
-                             &settings.worker, true, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable(
+        "ledger.worker", "Whether background workers run.",
+        "Without them nothing is folded, expired, timed out, purged or sealed but by the "
+        "functions that do the same.",
+        &settings.worker, true, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable(
         "ledger.fold_threshold", "Transfers past an account's horizon before the worker folds it.", nullptr,
         &settings.fold_threshold, 1000, 1, INT_MAX, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
