@@ -24,9 +24,9 @@ COMMENT ON VIEW ledger.seal_records IS 'seals, field by field as they are hashed
 
 -- Digests.
 
-CREATE FUNCTION ledger_data.last_seal() RETURNS bigint
+CREATE FUNCTION ledger_data.last_seal(OUT number bigint, OUT sealed_at timestamptz, OUT hash bytea) RETURNS record
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_last_seal';
-COMMENT ON FUNCTION ledger_data.last_seal() IS 'number of the last seal that this transaction did not make itself';
+COMMENT ON FUNCTION ledger_data.last_seal() IS 'the last seal that this transaction did not make itself, whatever its snapshot';
 
 CREATE FUNCTION ledger_data.sign_digest(seal bigint, hash bytea, OUT signature bytea, OUT public_key bytea) RETURNS record
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_sign_digest';
@@ -43,9 +43,9 @@ AS $$
                'hash', pg_catalog.encode(s.hash, 'hex'),
                'signature', pg_catalog.encode(g.signature, 'hex'),
                'public_key', pg_catalog.encode(g.public_key, 'hex')))
-    FROM ledger_data.seal AS s
+    FROM ledger_data.last_seal() AS s
     CROSS JOIN LATERAL ledger_data.sign_digest(s.number, s.hash) AS g
-    WHERE s.number = ledger_data.last_seal()
+    WHERE s.number IS NOT NULL
 $$;
 COMMENT ON FUNCTION ledger.digest() IS
 'The newest seal in one small JSON object, to keep where this database''s administrators cannot change it: it proves any later change of what was sealed. NULL while there is no seal. Signed if ledger.signing_key_file is set.';
@@ -92,7 +92,7 @@ DECLARE
 BEGIN
     -- The heads first, the snapshot that is read in after: so it sees at least as much.
     -- A snapshot taken before them can't.
-    IF pg_catalog.current_setting('transaction_isolation') = 'read committed' THEN
+    IF pg_catalog.current_setting('transaction_isolation') NOT IN ('repeatable read', 'serializable') THEN
         live := ledger_data.live_heads();
     END IF;
     SELECT COALESCE(pg_catalog.max(s.number), 0) INTO last FROM ledger_data.seal AS s;
@@ -100,12 +100,24 @@ BEGIN
             CASE WHEN wanted = 'audit' THEN 0 ELSE s.transfers END + CASE WHEN wanted = 'transfers' THEN 0 ELSE s.audits END), 0)::bigint
         FROM ledger_data.seal AS s));
     RETURN QUERY
-    SELECT 'seals', NULL::integer, n.number, NULL::bigint, 'missing: it is not there'
-    FROM pg_catalog.generate_series(1, last) AS n (number)
-    WHERE NOT EXISTS (SELECT FROM ledger_data.seal AS s WHERE s.number = n.number);
+    SELECT 'seals', NULL::integer, s.before + 1, NULL::bigint,
+           CASE s.number - s.before WHEN 2 THEN 'missing: it is not there'
+                                    ELSE pg_catalog.format('missing: seals %s to %s are not there', s.before + 1, s.number - 1) END
+    FROM (SELECT x.number, pg_catalog.lag(x.number, 1, 0::bigint) OVER (ORDER BY x.number) AS before
+          FROM ledger_data.seal AS x WHERE x.number BETWEEN 1 AND last) AS s
+    WHERE s.number > s.before + 1
+    UNION ALL
+    SELECT 'seals', NULL::integer, s.number, NULL::bigint, 'inserted: seals are numbered from 1'
+    FROM ledger_data.seal AS s WHERE s.number < 1
+    UNION ALL
+    SELECT CASE i.inhparent WHEN 'ledger_data.transfer'::pg_catalog.regclass THEN 'transfers'
+                            WHEN 'ledger_data.audit'::pg_catalog.regclass THEN 'audit' ELSE 'seals' END,
+           NULL::integer, NULL::bigint, NULL::bigint, pg_catalog.format('inserted: table %s inherits, and its rows are read as records', i.inhrelid::pg_catalog.regclass)
+    FROM pg_catalog.pg_inherits AS i
+    WHERE i.inhparent IN ('ledger_data.transfer'::pg_catalog.regclass, 'ledger_data.audit'::pg_catalog.regclass, 'ledger_data.seal'::pg_catalog.regclass);
     RETURN QUERY
     SELECT v.* FROM ledger_data.seal AS s CROSS JOIN LATERAL ledger_data.verify_seal(s.number, wanted) AS v
-    WHERE s.number <= last;
+    WHERE s.number BETWEEN 1 AND last;
     RETURN QUERY
     SELECT v.* FROM ledger_data.verify_tail(last, wanted, live) AS v;
     PERFORM ledger_data.end_progress();

@@ -21,6 +21,6 @@ LEDGER_FUNCTION(ledger_guard) {
     }
     raise(Status::append_only,
           psprintf("rows of \"ledger_data.%s\" cannot be changed or removed by hand", table),
-          "Transfers are append-only; accounts change through their functions.",
+          "Transfers, audit records and seals are append-only; accounts change through their functions.",
           "To undo a transfer, use ledger.reverse_transfer(); for an account, ledger.alter_account().");
 }

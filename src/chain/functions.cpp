@@ -5,6 +5,7 @@
 #include "chain/verify.hpp"
 #include "engine/order.hpp"
 #include "pg/bytes.hpp"
+#include "pg/result.hpp"
 
 namespace ledger {
 
@@ -111,10 +112,14 @@ LEDGER_FUNCTION(ledger_verify_progress) {
 
 // A digest is of a seal that has committed: its own transaction's might be rolled back.
 LEDGER_FUNCTION(ledger_last_seal) {
-    const std::int64_t number =
-        with_latest_snapshot([](Snapshot snapshot) { return last_committed_seal(snapshot); });
-    if (number == 0) PG_RETURN_NULL();
-    PG_RETURN_INT64(number);
+    Seal seal = {};
+    const bool found = with_latest_snapshot(
+        [&](Snapshot snapshot) { return find_seal(snapshot, last_committed_seal(snapshot), seal); });
+    HashDatum hash;
+    Datum values[] = {Int64GetDatum(seal.row.number), TimestampTzGetDatum(seal.row.sealed_at),
+                      hash.set(seal.hash)};
+    bool nulls[] = {!found, !found, !found};
+    return row_result(fcinfo, values, nulls);
 }
 
 LEDGER_FUNCTION(ledger_sign_digest) {

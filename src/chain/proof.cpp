@@ -81,7 +81,7 @@ void climb(Snapshot snapshot, Proof &proof) {
     Seal before;
     const bool has_before = find_seal(snapshot, proof.seal.row.number - 1, before);
     if (has_before) proof.previous = head_in(before, proof.scope, place.lane).hash;
-    scan_records(proof.scope, has_before ? scan_from(before.row) : 0, snapshot,
+    scan_records(proof.scope, has_before ? scan_from(before.row) : kFirstId, snapshot,
                  [&](HeapTuple tuple, TupleDesc shape) {
                      const Link link = link_of(proof.scope, tuple, shape);
                      if (link.place.id > proof.seal.row.until_id) return false;

@@ -33,11 +33,13 @@ void go_on_from(const Seal &last, Making &making) {
     });
 }
 
-// Takes in what is there. Whether it is right is not asked here: verify() names what
-// is not, and sealing it hides nothing.
+// Takes in what has committed. Whether it is right is not asked here: verify() names
+// what is not.
 void cover(Scope scope, std::int64_t first, Snapshot snapshot, Making &making) {
     const int i = static_cast<int>(scope);
     scan_records(scope, first, snapshot, [&](HeapTuple tuple, TupleDesc shape) {
+        // Its own transaction may have linked records whose rows it has not written yet.
+        if (TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data))) return true;
         const Link link = link_of(scope, tuple, shape);
         Head &head = making.heads[i][static_cast<int>(lane_of(link.place.id))];
         if (link.place.seq <= head.seq) return true;
@@ -100,7 +102,7 @@ std::int64_t seal_the_rest(Database &database) {
     making->row.from_id = raise_idle_lanes(database);
     with_latest_snapshot([&](Snapshot snapshot) {
         Seal last;
-        std::int64_t first = 0;
+        std::int64_t first = kFirstId;
         if (find_last_seal(snapshot, last)) {
             go_on_from(last, *making);
             first = scan_from(last.row);
@@ -152,6 +154,8 @@ void seal_if_due(Database &database, MemoryContext context) {
         pg_atomic_write_u32(&database.unsealed, 0);
         done = make_seal(database, false) >= 0;
     });
+    // When a prepared transaction ends, nobody says so.
+    if (done && has_prepared_lanes(database)) pg_atomic_write_u32(&database.unsealed, 1);
     if (done) return;
     write_time(database.seal_due_at, now + kRetry);
     pg_atomic_write_u32(&database.unsealed, 1);

@@ -8,8 +8,12 @@ extern "C" {
 #include "storage/fd.h"
 }
 
+#include <fcntl.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace ledger {
 
@@ -23,16 +27,19 @@ struct Signature {
     std::uint8_t public_key[kPublicKeyBytes];
 };
 
-// The file as it is; a key is a few hundred bytes.
+// The file as it is; a key is a few hundred bytes. Nothing waits for it, and no buffer
+// but the caller's has it afterwards.
 int read_key_file(char *text, int room) {
-    if (FILE *file = AllocateFile(settings.signing_key_file, "r")) {
-        const auto size = static_cast<int>(fread(text, 1, room, file));
-        FreeFile(file);
-        return size;
-    }
-    ereport(ERROR, errcode_for_file_access(),
-            errmsg("could not open the signing key \"%s\": %m", settings.signing_key_file),
-            errhint("See ledger.signing_key_file: a file that the server's user can read, in PEM form."));
+    const int file = OpenTransientFile(settings.signing_key_file, O_RDONLY | O_NONBLOCK | PG_BINARY);
+    struct stat about;
+    const bool is_file = file >= 0 && fstat(file, &about) == 0 && S_ISREG(about.st_mode);
+    const auto size = is_file ? static_cast<int>(read(file, text, room)) : -1;
+    if (file < 0 || (is_file && size < 0))
+        ereport(ERROR, errcode_for_file_access(),
+                errmsg("could not read the signing key \"%s\": %m", settings.signing_key_file),
+                errhint("See ledger.signing_key_file: a file that the server's user can read, in PEM form."));
+    CloseTransientFile(file);
+    return size;
 }
 
 // Needs nothing of PostgreSQL, so what libcrypto allocates is always freed.
@@ -50,6 +57,7 @@ bool sign(const char *pem, int size, const SignedBytes &bytes, Signature &result
     EVP_MD_CTX_free(context);
     EVP_PKEY_free(key);
     BIO_free(memory);
+    ERR_clear_error();
     return done;
 }
 
@@ -67,7 +75,7 @@ Datum sign_digest(FunctionCallInfo fcinfo, std::int64_t seal, const Hash &hash) 
         char pem[4096];
         const int size = read_key_file(pem, sizeof pem);
         Signature result;
-        const bool done = sign(pem, size, signed_bytes(seal, hash), result);
+        const bool done = size > 0 && sign(pem, size, signed_bytes(seal, hash), result);
         explicit_bzero(pem, sizeof pem);
         if (!done)
             ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),

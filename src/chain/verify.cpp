@@ -138,7 +138,7 @@ bool take(Stretch &stretch, HeapTuple tuple, TupleDesc shape) {
 }
 
 void read(Stretch &stretch) {
-    const std::int64_t first = stretch.before ? scan_from(*stretch.before) : 0;
+    const std::int64_t first = stretch.before ? scan_from(*stretch.before) : kFirstId;
     scan_many_records(stretch.scope, first, GetActiveSnapshot(),
                       [&](HeapTuple tuple, TupleDesc shape) { return take(stretch, tuple, shape); });
     add_progress(stretch.done % kProgressEvery);
@@ -146,7 +146,7 @@ void read(Stretch &stretch) {
 
 bool is_whole(const Walk &lane) {
     return !lane.gaps && lane.at.seq >= lane.target.seq &&
-           (lane.target.seq == lane.before.seq || lane.hash_at_target == lane.target.hash);
+           (lane.target.seq < lane.before.seq || lane.hash_at_target == lane.target.hash);
 }
 
 void check_end(Stretch &stretch, int number, const Walk &lane) {
@@ -164,7 +164,7 @@ void check_end(Stretch &stretch, int number, const Walk &lane) {
             stretch, number, lane.at.seq + 1, 0,
             psprintf("%s: the lane ends at %lld, but %s knows it up to %lld",
                      is_end ? "truncated" : "missing", shown(lane.at.seq), witness, shown(lane.target.seq)));
-    else if (lane.target.seq > lane.before.seq && lane.hash_at_target != lane.target.hash)
+    else if (lane.target.seq >= lane.before.seq && lane.hash_at_target != lane.target.hash)
         find_problem(stretch, number, lane.target.seq, 0,
                      psprintf("rewritten: the lane has another hash here than %s knows", witness));
 }
@@ -176,6 +176,27 @@ void check_tree(Stretch &stretch) {
         find_problem(stretch, -1, stretch.seal->number, 0,
                      psprintf("rewritten: seal %lld covers %lld records, and there are %lld",
                               shown(stretch.seal->number), shown(covered), shown(stretch.tree.size())));
+}
+
+// The chains are read by the index of ids. Rows that it does not have would count in
+// balances, which are read by other indexes; so they are counted in the table itself.
+void find_unindexed(Stretch &stretch) {
+    auto *counts = static_cast<std::int64_t *>(palloc0(kLanes * sizeof(std::int64_t)));
+    with_table(table_of(stretch.scope).table, AccessShareLock, [&](Relation table) {
+        TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
+        while (HeapTuple tuple = heap_getnext(scan, ForwardScanDirection)) {
+            CHECK_FOR_INTERRUPTS();
+            ++counts[static_cast<int>(lane_of(*row_of<std::int64_t>(tuple)))];
+        }
+        table_endscan(scan);
+    });
+    for (int number = 0; number < kLanes; ++number) {
+        const std::int64_t chained = stretch.lanes[number].at.seq;
+        if (counts[number] > chained)
+            find_problem(stretch, number, chained, 0,
+                         psprintf("inserted: the lane has %lld rows, its chain %lld", shown(counts[number]),
+                                  shown(chained)));
+    }
 }
 
 // A lane that is idle now has not written past its head.
@@ -210,7 +231,10 @@ Stretch *make_stretch(Scope scope, const Seal *before, Report report, void *cont
         each_head(before->heads, [&](const LaneHead &of) {
             if (of.scope == scope) stretch->lanes[static_cast<int>(of.lane)].before = of.head;
         });
-    for (Walk &lane : stretch->lanes) lane.at = lane.target = lane.before;
+    for (Walk &lane : stretch->lanes) {
+        lane.at = lane.target = lane.before;
+        lane.hash_at_target = lane.before.hash;
+    }
     return stretch;
 }
 
@@ -305,6 +329,7 @@ void verify_tail(std::int64_t number, const Scopes &scopes, const std::string_vi
         if (live) set_targets(stretch, *live);
         read(stretch);
         check_lanes(stretch);
+        find_unindexed(stretch);
         if (live) find_forged(stretch);
     });
 }

@@ -23,6 +23,9 @@ constexpr Tick tick_at(std::int64_t milliseconds) {
     return milliseconds << kCounterBits;
 }
 
+// Ids of this tick and later ones do not fit into a bigint.
+inline constexpr Tick kTickEnd = tick_at(std::int64_t{1} << 41);
+
 // The first tick whose ids are above id, whatever their lane and node.
 constexpr Tick tick_above(std::int64_t id) {
     return tick_at((id >> (kNodeBits + kLaneBits + kCounterBits)) + 1);

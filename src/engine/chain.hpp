@@ -34,6 +34,9 @@ void each_head(std::string_view heads, Visit visit) {
     }
 }
 
+// Ids are positive; what somebody forged may not be.
+inline constexpr std::int64_t kFirstId = INT64_MIN;
+
 // Where to look from for records that the seal does not cover: between the least id
 // that one can have and the largest of those it covers no id is left out.
 inline std::int64_t scan_from(const SealRow &seal) {

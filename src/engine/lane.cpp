@@ -116,7 +116,15 @@ void claim_lane(Database &database) {
 
 std::int64_t id_at(Database &database, TimestampTz now) {
     if (!mine.lane) claim_lane(database);
+    if (mine.database != &database)
+        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                errmsg("this transaction has written to a ledger that it has dropped since"),
+                errhint("Commit before you write to the new one."));
     mine.lane->last = next_tick(mine.lane->last, milliseconds_of(now));
+    if (mine.lane->last >= kTickEnd)
+        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("there are no ids left"),
+                errdetail("An id in the tables is of the year 2094, and ids only grow."),
+                errhint("Run SELECT * FROM ledger.verify(): no ledger has made such an id."));
     return make_id(mine.lane->last, settings.node, mine.number);
 }
 
@@ -214,6 +222,12 @@ std::int64_t raise_idle_lanes(Database &database) {
     return first_id(bound);
 }
 
+bool has_prepared_lanes(Database &database) {
+    for (Lane &lane : database.lanes)
+        if (pg_atomic_read_u32(&lane.state) == static_cast<std::uint32_t>(LaneState::prepared)) return true;
+    return false;
+}
+
 void lane_before_prepare() {
     mine.preparing = GetTopTransactionIdIfAny();
 }
@@ -230,6 +244,7 @@ void lane_prepared() {
             }
         });
         release(*mine.lane, LaneState::prepared);
+        note_unsealed(*mine.database);
         mine.lane = nullptr;
     }
     lane_transaction_ended(false);

@@ -70,6 +70,9 @@ bool idle_head(Lane &lane, Scope scope, Head &head);
 // not made, has a greater or equal id.
 std::int64_t raise_idle_lanes(Database &database);
 
+// True if a prepared transaction may still have records to come.
+bool has_prepared_lanes(Database &database);
+
 // For the transaction callbacks.
 void lane_before_prepare();
 void lane_prepared();

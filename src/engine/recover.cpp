@@ -11,16 +11,19 @@ void note_committed(RecoveredLane &lane, int scope, const Link &link) {
     if (link.place.seq > head.seq) head = {link.place.seq, link.hash};
 }
 
-// In progress, where nobody writes: of a prepared transaction. A lane has one at most.
 void note_prepared(RecoveredLane &lane, int scope, const Link &link, std::int64_t base) {
     PreparedLinks &prepared = lane.prepared;
     prepared.xid = static_cast<TransactionId>(static_cast<std::int64_t>(link.txid) - base);
     prepared.last_id[scope] = link.place.id;
     prepared.heads[scope] = {link.place.seq, link.hash};
+    lane.prepared_txid = link.txid;
     lane.first_id = lane.first_id ? Min(lane.first_id, link.place.id) : link.place.id;
 }
 
-// Dirty: shows records of transactions in progress too, and tells so.
+// A dirty snapshot shows records of transactions in progress too, and tells so. Where
+// nobody writes those are of prepared ones, of which a lane has one at most. It may be
+// committed while we read: all its records count as prepared if the first one did, and
+// who takes the lane over looks what became of them.
 void recover_scope(Scope scope, std::int64_t first, std::int64_t base, RecoveredLane *lanes) {
     const int i = static_cast<int>(scope);
     SnapshotData dirty;
@@ -28,7 +31,8 @@ void recover_scope(Scope scope, std::int64_t first, std::int64_t base, Recovered
     scan_records(scope, first, &dirty, [&](HeapTuple tuple, TupleDesc shape) {
         const Link link = link_of(scope, tuple, shape);
         RecoveredLane &lane = lanes[static_cast<int>(lane_of(link.place.id))];
-        if (TransactionIdIsValid(dirty.xmin))
+        const bool known = TransactionIdIsValid(lane.prepared.xid) && lane.prepared_txid == link.txid;
+        if (TransactionIdIsValid(dirty.xmin) || known)
             note_prepared(lane, i, link, base);
         else
             note_committed(lane, i, link);
@@ -40,7 +44,7 @@ void recover_scope(Scope scope, std::int64_t first, std::int64_t base, Recovered
 
 RecoveredLane *recover_lanes(std::int64_t base) {
     auto *lanes = static_cast<RecoveredLane *>(palloc0(kLanes * sizeof(RecoveredLane)));
-    std::int64_t first = 0;
+    std::int64_t first = kFirstId;
     Seal seal;
     if (with_latest_snapshot([&](Snapshot snapshot) { return find_last_seal(snapshot, seal); })) {
         first = scan_from(seal.row);

@@ -9,7 +9,8 @@ namespace ledger {
 struct RecoveredLane {
     Head heads[kScopes];
     PreparedLinks prepared;  // xid invalid: none
-    std::int64_t first_id;   // of the prepared transaction's records
+    Txid prepared_txid;
+    std::int64_t first_id;  // of the prepared transaction's records
 };
 
 // All kLanes of them, in the current memory context. Nobody may be writing. Reads

@@ -17,7 +17,8 @@ SELECT count(ledger.transfer('s:world', 's:a', i)) FROM generate_series(1, 7) AS
 SELECT ledger.seal();
 SELECT ledger.seal() AS the_same;
 SELECT count(ledger.transfer('s:world', 's:a', i, metadata => '{"naïve": 1.50, "b": null}')) FROM generate_series(1, 2) AS i;
--- In one transaction with its own records; and a savepoint that takes some back.
+-- A seal is of what has committed: not of its own transaction's records, nor of those
+-- that a statement has linked and not written yet.
 BEGIN;
 SELECT ledger.transfer('s:world', 's:a', 1) > 0 AS made;
 SAVEPOINT s;
@@ -29,7 +30,7 @@ SELECT ledger.transfer('s:world', 's:a', 1) > 0 AS made;
 SELECT ledger.digest() ->> 'seal' AS of_a_seal_that_committed;
 COMMIT;
 SELECT * FROM ledger.verify();
-SELECT number, transfers, audits, from_id > until_id AS all_covered, length(heads) / 86 AS lanes,
+SELECT number, transfers, audits, length(heads) / 86 AS lanes,
        length(transfer_root) AS root, length(previous) AS previous, length(hash) AS hash
 FROM ledger.seal_records ORDER BY number;
 SELECT s.number, s.previous = COALESCE(p.hash, repeat('0', 64)) AS chained
@@ -90,7 +91,7 @@ $$;
 SELECT p -> 'seal' ->> 'number' AS seal, p ->> 'index' AS index, p ->> 'size' AS size, jsonb_array_length(p -> 'path') AS path,
        climb(p) = p -> 'seal' ->> 'transfer_root' AS under_the_root, p ->> 'scope' AS scope, (p ->> 'id')::bigint = r.id AS id
 FROM ledger.transfer_records AS r CROSS JOIN LATERAL (SELECT ledger.inclusion_proof(r.id)) AS x (p)
-WHERE r.id <> (SELECT max(id) FROM ledger.transfer_records) ORDER BY r.id;
+WHERE r.id IN (SELECT id FROM ledger.transfer_records ORDER BY id LIMIT 9) ORDER BY r.id;
 SELECT (SELECT array_agg(k ORDER BY k) FROM jsonb_object_keys(ledger.inclusion_proof(min(id)) -> 'seal') AS k) AS of_the_seal FROM ledger.transfer_records;
 DO $$ BEGIN PERFORM ledger.inclusion_proof(max(id)) FROM ledger.transfer_records;
 EXCEPTION WHEN object_not_in_prerequisite_state THEN RAISE NOTICE '%', regexp_replace(sqlerrm, '\d+', 'N'); END $$;
@@ -102,6 +103,13 @@ SELECT helper.outcome($$SELECT ledger.consistency_proof(2, 1)$$);
 SELECT helper.outcome($$SELECT ledger.consistency_proof(0, 1)$$);
 SELECT helper.outcome($$SELECT ledger.consistency_proof(1, 3)$$);
 SELECT helper.outcome($$SELECT ledger.consistency_proof(NULL)$$);
+
+-- A batch that is interrupted by holds that expire has records linked whose rows come later.
+SELECT ledger.open_account('s:poor', 'EUR') > 0 AS opened, ledger.transfer('s:world', 's:poor', 90) > 0 AS made;
+SELECT count(ledger.hold('s:poor', 's:a', 45, ttl => '1 ms')) FROM generate_series(1, 2);
+SELECT pg_sleep(0.01);
+SELECT ordinal, status, ledger.seal() FROM ledger.transfer_batch('{s:poor,s:poor}', '{s:a,s:a}', '{5,50}', NULL, false);
+SELECT * FROM ledger.verify();
 
 -- What is refused.
 BEGIN ISOLATION LEVEL REPEATABLE READ;

@@ -165,6 +165,38 @@ is($missed, 0, 'a hundred of a hundred are found');
 cmp_ok(scalar keys %named, '==', 8, 'of every kind');
 healthy($node, 'postgres', 'all was taken back');
 
+# What no honest ledger has.
+my $copy = 'INSERT INTO ledger_data.transfer SELECT %s, debit_account, credit_account, amount, ref, txid, created_at, seq%s, kind, lane, hash, metadata
+	FROM ledger_data.transfer ORDER BY id LIMIT 1';
+like(found(sprintf $copy, '-id', ''), qr/inserted/, 'a transfer with a negative id');
+like(found("UPDATE pg_index SET indisready = false WHERE indexrelid = 'ledger_data.transfer_pkey'::regclass;" . sprintf($copy, 'id + 65536', ' + 100') .
+	"; UPDATE pg_index SET indisready = true WHERE indexrelid = 'ledger_data.transfer_pkey'::regclass"), qr/inserted: the lane has/, 'a transfer that the index of ids does not have');
+like(found('CREATE TABLE public.heir () INHERITS (ledger_data.transfer)'), qr/inserted: table public.heir inherits/, 'a table that inherits');
+like(found("INSERT INTO ledger_data.seal SELECT $_, sealed_at, transfers, audits, from_id, until_id, transfer_root, audit_root, previous, hash, heads FROM ledger_data.seal WHERE number = 1"),
+	qr/^seals\|/m, "a seal of number $_") foreach -5, 0, 2**60;
+
+# A record that no seal has yet, written anew while the server runs that wrote it, and
+# sealed: the server still knows better.
+$sql->('CREATE DATABASE second');
+create_ledger($node, 'second');
+chain_functions($node, 'second');
+$node->safe_psql('second', q{
+	SELECT ledger.seal();
+	SELECT ledger.transfer('a', 'b', 1);
+	SET session_replication_role = replica;
+	UPDATE ledger_data.transfer SET amount = amount + 1 WHERE id = (SELECT max(id) FROM ledger_data.transfer);
+	SELECT chain.relink(lane, seq) FROM ledger_data.transfer ORDER BY id DESC LIMIT 1;});
+foreach my $isolation ('READ COMMITTED', 'READ UNCOMMITTED')
+{
+	like($node->safe_psql('second', "BEGIN ISOLATION LEVEL $isolation; SELECT problem FROM ledger.verify(); COMMIT"), qr/rewritten.*running server/, "written anew before it was sealed, $isolation");
+}
+$node->safe_psql('second', 'SELECT ledger.seal()');
+like($node->safe_psql('second', 'SELECT problem FROM ledger.verify()'), qr/rewritten.*running server/, 'and sealed');
+
+# A ledger dropped and made again in a transaction that has written to it.
+refused($node, 'second', q{BEGIN; SELECT ledger.transfer('a', 'b', 1); SET client_min_messages = warning; DROP EXTENSION ledger CASCADE; CREATE EXTENSION ledger;
+	SELECT ledger.create_asset('USD', 2);}, '55000', 'not in one transaction');
+
 # Everything anew, seals and all. Nothing inside the database can tell: its own older
 # snapshot is all that the transaction compares with. The digest kept outside tells.
 my $all_anew = q{

@@ -30,7 +30,12 @@ is($sql->('SELECT count(*) FROM ledger.seal_records'), '1', 'and makes no seal o
 ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'ledger worker'}), 'and goes');
 $sql->("SELECT ledger.transfer('a', 'b', 1)");
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 2 FROM ledger.seal_records'), 'it comes back for more');
-is($sql->('SELECT bool_and(from_id > until_id) OR count(*) > 0 FROM ledger.seal_records'), 't', 'seals');
+
+# What is prepared meanwhile is sealed once it is committed, though nobody says so.
+$sql->("BEGIN; SELECT ledger.transfer('a', 'b', 1); PREPARE TRANSACTION 'quiet'");
+sleep 2;
+$sql->("COMMIT PREPARED 'quiet'");
+ok($node->poll_query_until('postgres', 'SELECT sum(transfers) = 3 FROM ledger.seal_records'), 'and for what a prepared transaction leaves');
 
 # --- kill -9 under load, with seals made all the while
 
@@ -126,6 +131,24 @@ foreach my $restart ('', 'fast', 'immediate')
 	healthy($node, 'postgres', "$name: both ended");
 	proves($digest, $name);
 	is($sql->('SELECT lanes_in_use FROM ledger.stat'), '0', "$name: no lane is lost");
+}
+
+# --- a prepared transaction is committed while its lane is being recovered
+
+foreach my $round (1 .. 5)
+{
+	$sql->(q{BEGIN; SELECT count(*) FROM ledger.transfer_batch(array_fill('world'::text, ARRAY[40000]), array_fill('a'::text, ARRAY[40000]),
+		array_fill(0.01, ARRAY[40000])); PREPARE TRANSACTION 'big'});
+	$node->restart;
+	my $delay = 0.1 + 0.003 * $round;
+	my @both = map { IPC::Run::start([ 'psql', '-XqAt', '-c', $_, $node->connstr('postgres') ], '>', \my $out, '2>', \my $err) }
+		"SELECT pg_sleep(0.1); SELECT ledger.transfer('world', 'a', 1)", "SELECT pg_sleep($delay)\\; COMMIT PREPARED 'big'";
+	$_->finish foreach @both;
+	$sql->(q{COMMIT PREPARED 'big'}) if $sql->('SELECT count(*) FROM pg_prepared_xacts');
+	$node->pgbench('--no-vacuum --client=10 --transactions=5', 0, [qr{processed: 50/50}], [qr/^$/], "round $round: ten sessions",
+		{ "029_chain_race_$round" => "SELECT ledger.transfer('a', 'b', 0.01);" });
+	$sql->('SELECT ledger.seal()');
+	is($sql->('SELECT * FROM ledger.verify()'), '', "round $round: the lane goes on where the transaction left it");
 }
 
 # --- restored and copied, it goes on from there
