@@ -135,14 +135,14 @@ foreach my $restart ('', 'fast', 'immediate')
 
 # --- a prepared transaction is committed while its lane is being recovered
 
-foreach my $round (1 .. 5)
+foreach my $round (1 .. 3)
 {
-	$sql->(q{BEGIN; SELECT count(*) FROM ledger.transfer_batch(array_fill('world'::text, ARRAY[40000]), array_fill('a'::text, ARRAY[40000]),
-		array_fill(0.01, ARRAY[40000])); PREPARE TRANSACTION 'big'});
+	$sql->(q{BEGIN; SELECT count(*) FROM ledger.transfer_batch(array_fill('world'::text, ARRAY[150000]), array_fill('a'::text, ARRAY[150000]),
+		array_fill(0.01, ARRAY[150000])); PREPARE TRANSACTION 'big'});
 	$node->restart;
-	my $delay = 0.1 + 0.003 * $round;
-	my @both = map { IPC::Run::start([ 'psql', '-XqAt', '-c', $_, $node->connstr('postgres') ], '>', \my $out, '2>', \my $err) }
-		"SELECT pg_sleep(0.1); SELECT ledger.transfer('world', 'a', 1)", "SELECT pg_sleep($delay)\\; COMMIT PREPARED 'big'";
+	my $delay = 0.015 * $round;    # reading so many takes longer
+	my @both = map { IPC::Run::start([ 'psql', '-XqAt', (map { ('-c', $_) } 'SELECT pg_sleep(0.1)', @$_), $node->connstr('postgres') ], '>', \my $out, '2>', \my $err) }
+		["SELECT ledger.transfer('world', 'a', 1)"], ["SELECT pg_sleep($delay)", q{COMMIT PREPARED 'big'}];
 	$_->finish foreach @both;
 	$sql->(q{COMMIT PREPARED 'big'}) if $sql->('SELECT count(*) FROM pg_prepared_xacts');
 	$node->pgbench('--no-vacuum --client=10 --transactions=5', 0, [qr{processed: 50/50}], [qr/^$/], "round $round: ten sessions",
