@@ -30,7 +30,7 @@ struct Signature {
 // The file as it is; a key is a few hundred bytes. Nothing waits for it, and no buffer
 // but the caller's has it afterwards.
 int read_key_file(char *text, int room) {
-    const int file = OpenTransientFile(settings.signing_key_file, O_RDONLY | O_NONBLOCK | PG_BINARY);
+    const int file = OpenTransientFile(settings.signing_key_file, O_RDONLY | O_NONBLOCK);
     struct stat about;
     const bool is_file = file >= 0 && fstat(file, &about) == 0 && S_ISREG(about.st_mode);
     const auto size = is_file ? static_cast<int>(read(file, text, room)) : -1;
