@@ -24,16 +24,30 @@ struct SavedLinks {
     SavedLinks *outer;
 };
 
-// Memory is TopTransactionContext's.
-struct {
+// A lane this transaction owns.
+struct LaneUse {
     Database *database;
-    Lane *lane;
+    Lane *lane;  // null: none yet
     LaneNumber number;
     Links links;
     SavedLinks *saved;  // innermost first
+    LaneUse *next;
+};
+
+// It owns one, or several where it has dropped the extension and created it again: each
+// ledger has its own lanes. Memory is TopTransactionContext's, but for the first.
+struct {
+    LaneUse first;
+    LaneUse *present;  // that the last id was made with
     SavedLinks *spare;
     TransactionId preparing;
 } mine = {};
+
+template <typename Visit>
+void each_use(Visit visit) {
+    for (LaneUse *use = &mine.first; use; use = use->next)
+        if (use->lane) visit(*use);
+}
 
 template <typename Work>
 void with_lane(Lane &lane, Work work) {
@@ -95,7 +109,7 @@ bool try_claim(Lane &lane) {
 
 // Each backend prefers a lane of its own: as many lanes are in use as there are
 // writers, and a seal names no more.
-void claim_lane(Database &database) {
+void claim_lane(Database &database, LaneUse &use) {
     static int preferred = compat::backend_number() % kLanes;
     for (int i = 0; i < kLanes; ++i) {
         const int candidate = (preferred + i) % kLanes;
@@ -103,10 +117,10 @@ void claim_lane(Database &database) {
         if (!try_claim(lane)) continue;
         pg_atomic_write_u64(&lane.first, static_cast<std::uint64_t>(lane.last));
         preferred = candidate;
-        mine.database = &database;
-        mine.lane = &lane;
-        mine.number = LaneNumber{candidate};
-        for (int scope = 0; scope < kScopes; ++scope) mine.links.heads[scope] = lane.heads[scope];
+        use.database = &database;
+        use.lane = &lane;
+        use.number = LaneNumber{candidate};
+        for (int scope = 0; scope < kScopes; ++scope) use.links.heads[scope] = lane.heads[scope];
         return;
     }
     raise(Status::out_of_slots, "every lane is in use",
@@ -114,34 +128,44 @@ void claim_lane(Database &database) {
           "Try again, with fewer writers at a time.");
 }
 
+LaneUse &use_of(Database &database) {
+    if (mine.present && mine.present->database == &database) return *mine.present;
+    LaneUse *use = &mine.first;
+    while (use->lane && use->database != &database) {
+        if (!use->next)
+            use->next =
+                static_cast<LaneUse *>(MemoryContextAllocZero(TopTransactionContext, sizeof(LaneUse)));
+        use = use->next;
+    }
+    if (!use->lane) claim_lane(database, *use);
+    mine.present = use;
+    return *use;
+}
+
 std::int64_t id_at(Database &database, TimestampTz now) {
-    if (!mine.lane) claim_lane(database);
-    if (mine.database != &database)
-        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                errmsg("this transaction has written to a ledger that it has dropped since"),
-                errhint("Commit before you write to the new one."));
-    mine.lane->last = next_tick(mine.lane->last, milliseconds_of(now));
-    if (mine.lane->last >= kTickEnd)
+    LaneUse &use = use_of(database);
+    use.lane->last = next_tick(use.lane->last, milliseconds_of(now));
+    if (use.lane->last >= kTickEnd)
         ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("there are no ids left"),
                 errdetail("An id in the tables is of the year 2094, and ids only grow."),
                 errhint("Run SELECT * FROM ledger.verify(): no ledger has made such an id."));
-    return make_id(mine.lane->last, settings.node, mine.number);
+    return make_id(use.lane->last, settings.node, use.number);
 }
 
-void save_links() {
+void save_links(LaneUse &use) {
     const int nesting = GetCurrentTransactionNestLevel();
-    if (nesting == 1 || (mine.saved && mine.saved->level == nesting)) return;
+    if (nesting == 1 || (use.saved && use.saved->level == nesting)) return;
     SavedLinks *saved = mine.spare;
     if (saved)
         mine.spare = saved->outer;
     else
         saved = static_cast<SavedLinks *>(MemoryContextAlloc(TopTransactionContext, sizeof(SavedLinks)));
-    *saved = {nesting, mine.links, mine.saved};
-    mine.saved = saved;
+    *saved = {nesting, use.links, use.saved};
+    use.saved = saved;
 }
 
-bool has_links() {
-    return mine.links.last_id[0] != 0 || mine.links.last_id[1] != 0;
+bool has_links(const LaneUse &use) {
+    return use.links.last_id[0] != 0 || use.links.last_id[1] != 0;
 }
 
 }  // namespace
@@ -163,18 +187,19 @@ void reset_lane(Lane &lane) {
 
 Place next_place(Database &database, Scope scope, TimestampTz now) {
     const std::int64_t id = id_at(database, now);
-    return {id, mine.number, mine.links.heads[static_cast<int>(scope)].seq + 1};
+    return {id, mine.present->number, mine.present->links.heads[static_cast<int>(scope)].seq + 1};
 }
 
 const Hash &hash_before(Scope scope) {
-    return mine.links.heads[static_cast<int>(scope)].hash;
+    return mine.present->links.heads[static_cast<int>(scope)].hash;
 }
 
 void take_place(Scope scope, const Place &place, const Hash &hash) {
-    save_links();
+    LaneUse &use = *mine.present;
+    save_links(use);
     const int i = static_cast<int>(scope);
-    mine.links.heads[i] = {place.seq, hash};
-    mine.links.last_id[i] = place.id;
+    use.links.heads[i] = {place.seq, hash};
+    use.links.last_id[i] = place.id;
 }
 
 std::int64_t next_id(Database &database) {
@@ -182,7 +207,7 @@ std::int64_t next_id(Database &database) {
 }
 
 void count_transfer() {
-    ++mine.lane->transfers;
+    ++mine.present->lane->transfers;
 }
 
 Head head_of(Lane &lane, Scope scope) {
@@ -235,46 +260,48 @@ void lane_before_prepare() {
 // The callbacks below neither fail nor allocate.
 
 void lane_prepared() {
-    if (mine.lane && has_links()) {
-        with_lane(*mine.lane, [&] {
-            mine.lane->prepared.xid = mine.preparing;
+    each_use([](LaneUse &use) {
+        if (!has_links(use)) return release(*use.lane);
+        with_lane(*use.lane, [&] {
+            use.lane->prepared.xid = mine.preparing;
             for (int i = 0; i < kScopes; ++i) {
-                mine.lane->prepared.last_id[i] = mine.links.last_id[i];
-                mine.lane->prepared.heads[i] = mine.links.heads[i];
+                use.lane->prepared.last_id[i] = use.links.last_id[i];
+                use.lane->prepared.heads[i] = use.links.heads[i];
             }
         });
-        release(*mine.lane, LaneState::prepared);
-        note_unsealed(*mine.database);
-        mine.lane = nullptr;
-    }
-    lane_transaction_ended(false);
+        release(*use.lane, LaneState::prepared);
+        note_unsealed(*use.database);
+    });
+    mine = {};
 }
 
 void lane_transaction_ended(bool committed) {
-    if (mine.lane) {
-        if (committed && has_links()) {
-            with_lane(*mine.lane, [&] {
-                for (int i = 0; i < kScopes; ++i) mine.lane->heads[i] = mine.links.heads[i];
+    each_use([&](LaneUse &use) {
+        if (committed && has_links(use)) {
+            with_lane(*use.lane, [&] {
+                for (int i = 0; i < kScopes; ++i) use.lane->heads[i] = use.links.heads[i];
             });
-            note_unsealed(*mine.database);
+            note_unsealed(*use.database);
         }
-        release(*mine.lane);
-    }
+        release(*use.lane);
+    });
     mine = {};
 }
 
 void lane_subtransaction_ended(bool committed, int nesting) {
-    SavedLinks *saved = mine.saved;
-    if (!saved || saved->level < nesting) return;
-    const bool parent_has_none = !saved->outer || saved->outer->level < nesting - 1;
-    if (committed && nesting > 2 && parent_has_none) {
-        saved->level = nesting - 1;  // what it was before the parent, too
-        return;
-    }
-    if (!committed) mine.links = saved->links;
-    mine.saved = saved->outer;
-    saved->outer = mine.spare;
-    mine.spare = saved;
+    each_use([&](LaneUse &use) {
+        SavedLinks *saved = use.saved;
+        if (!saved || saved->level < nesting) return;
+        const bool parent_has_none = !saved->outer || saved->outer->level < nesting - 1;
+        if (committed && nesting > 2 && parent_has_none) {
+            saved->level = nesting - 1;  // what it was before the parent, too
+            return;
+        }
+        if (!committed) use.links = saved->links;
+        use.saved = saved->outer;
+        saved->outer = mine.spare;
+        mine.spare = saved;
+    });
 }
 
 }  // namespace ledger
