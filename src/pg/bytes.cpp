@@ -40,25 +40,4 @@ Text column_bytes(HeapTuple tuple, AttrNumber column, TupleDesc shape) {
     return bytes_of(datum);
 }
 
-const char *hex_of(const void *data, std::size_t size) {
-    auto *digits = static_cast<char *>(palloc(2 * size + 1));
-    hex_encode(static_cast<const char *>(data), size, digits);
-    digits[2 * size] = '\0';
-    return digits;
-}
-
-bool from_hex(std::string_view digits, void *to, std::size_t size) {
-    if (digits.size() != 2 * size) return false;
-    const auto value = [](char c) {
-        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-    };
-    auto *bytes = static_cast<std::uint8_t *>(to);
-    for (std::size_t i = 0; i < size; ++i) {
-        const int high = value(digits[2 * i]), low = value(digits[2 * i + 1]);
-        if (high < 0 || low < 0) return false;
-        bytes[i] = static_cast<std::uint8_t>(high << 4 | low);
-    }
-    return true;
-}
-
 }  // namespace ledger

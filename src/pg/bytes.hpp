@@ -31,13 +31,4 @@ Text utf8_of(std::string_view text);
 // The column of a row as bytes, detoasted; none for NULL.
 Text column_bytes(HeapTuple tuple, AttrNumber column, TupleDesc shape);
 
-// As lower-case hexadecimal digits.
-const char *hex_of(const void *data, std::size_t size);
-inline const char *hex_of(const Hash &hash) {
-    return hex_of(hash.data(), hash.size());
-}
-
-// False if it is not 2 * size hexadecimal digits.
-bool from_hex(std::string_view digits, void *to, std::size_t size);
-
 }  // namespace ledger
