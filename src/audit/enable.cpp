@@ -14,9 +14,18 @@ constexpr char kStatement[] = "ledger_audit_statement";
 constexpr char kTruncate[] = "ledger_audit_truncate";
 constexpr char kChanges[] = "INSERT OR UPDATE OR DELETE";
 
+void check_owner(Oid relation) {
+    const char *name = get_rel_name(relation);
+    if (name && !compat::owns_relation(relation, GetUserId()))
+        aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relation)), name);
+}
+
+// Checked before the table is locked, too: who may not alter it shall not make its users wait.
 Oid relation_argument(FunctionCallInfo fcinfo) {
     if (PG_ARGISNULL(0)) raise_refusal(null_argument("relation"));
-    return PG_GETARG_OID(0);
+    const Oid relation = PG_GETARG_OID(0);
+    check_owner(relation);
+    return relation;
 }
 
 [[noreturn]] void refuse_kind(Relation relation, int code, const char *why) {
@@ -38,8 +47,7 @@ void check_relation(Relation relation) {
         if (strcmp(name, ours) == 0 || IsToastNamespace(schema))
             refuse_kind(relation, ERRCODE_INVALID_PARAMETER_VALUE,
                         "It belongs to the system or to the ledger.");
-    if (!compat::owns_relation(RelationGetRelid(relation), GetUserId()))
-        aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(kind), RelationGetRelationName(relation));
+    check_owner(RelationGetRelid(relation));
 }
 
 const Trigger *trigger_named(Relation relation, const char *name) {

@@ -170,9 +170,14 @@ void append_row(StringInfo out, const PlannedColumns &columns, TupleTableSlot *r
     appendStringInfoCharMacro(out, '}');
 }
 
+// Whatever quote_all_identifiers is: a session shall not choose under which name it is logged.
 const char *qualified_name(Relation relation) {
-    return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
-                                      RelationGetRelationName(relation));
+    const bool quote_all = quote_all_identifiers;
+    quote_all_identifiers = false;
+    const char *name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+                                                  RelationGetRelationName(relation));
+    quote_all_identifiers = quote_all;
+    return name;
 }
 
 List *primary_key_columns(Relation relation) {
