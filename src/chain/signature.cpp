@@ -27,12 +27,24 @@ struct Signature {
     std::uint8_t public_key[kPublicKeyBytes];
 };
 
+// As PostgreSQL asks of the key of its TLS certificate: ours and nobody else's, or root's and
+// readable by our group.
+bool is_private(const struct stat &about) {
+    if (about.st_uid == geteuid()) return (about.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+    return about.st_uid == 0 && (about.st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) == 0;
+}
+
 // The file as it is; a key is a few hundred bytes. Nothing waits for it, and no buffer
 // but the caller's has it afterwards.
 int read_key_file(char *text, int room) {
     const int file = OpenTransientFile(settings.signing_key_file, O_RDONLY | O_NONBLOCK);
     struct stat about;
     const bool is_file = file >= 0 && fstat(file, &about) == 0 && S_ISREG(about.st_mode);
+    if (is_file && !is_private(about))
+        ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                errmsg("the signing key \"%s\" is open to others", settings.signing_key_file),
+                errdetail("Who can read it can sign."),
+                errhint("Let it belong to the server's user and have mode 0600, or to root and have 0640."));
     const auto size = is_file ? static_cast<int>(read(file, text, room)) : -1;
     if (file < 0 || (is_file && size < 0))
         ereport(ERROR, errcode_for_file_access(),
