@@ -75,7 +75,7 @@ COMMENT ON FUNCTION ledger.purge_requests(integer) IS
 CREATE VIEW ledger.requests AS
 SELECT CASE r.kind WHEN 1 THEN 'request' WHEN 2 THEN 'call' WHEN 3 THEN 'message' ELSE 'nonce' END AS kind,
        r.scope,
-       r.key,
+       CASE r.state WHEN 0 THEN pg_catalog.left(r.key, 8) || '...' ELSE r.key END AS key,
        CASE r.state WHEN 0 THEN 'issued' WHEN 1 THEN 'in_progress' WHEN 2 THEN 'completed' ELSE 'failed' END AS state,
        r.state = 3 AS retryable,
        r.attempt,
@@ -88,7 +88,7 @@ SELECT CASE r.kind WHEN 1 THEN 'request' WHEN 2 THEN 'call' WHEN 3 THEN 'message
        r.expires_at
 FROM ledger_data.request AS r;
 COMMENT ON VIEW ledger.requests IS
-'the registry: requests, calls under a key, messages of inboxes (scope: the consumer) and nonces (scope: the client)';
+'the registry: requests, calls under a key, messages of inboxes (scope: the consumer) and nonces (scope: the client). Of a token not used yet, key shows the beginning alone';
 
 -- Signed requests.
 
@@ -116,6 +116,7 @@ COMMENT ON FUNCTION ledger_data.new_secret() IS '64 hexadecimal digits of 32 ran
 
 CREATE FUNCTION ledger.add_client(client text, secret text DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan  -- auto_explain shows the constants of a custom plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -137,6 +138,7 @@ COMMENT ON FUNCTION ledger.add_client(text, text) IS
 
 CREATE FUNCTION ledger.rotate_client(client text, secret text DEFAULT NULL, overlap interval DEFAULT '24 hours') RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan  -- auto_explain shows the constants of a custom plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -174,14 +176,17 @@ END
 $$;
 COMMENT ON FUNCTION ledger.remove_client(text) IS 'Ends a client and its secrets. 42704 for an unknown client.';
 
+-- In plpgsql, whose simple expressions no statement is run for: auto_explain would show its parameters.
 CREATE FUNCTION ledger.sign_request(client text, payload text, signed_at timestamptz, nonce text, secret text) RETURNS text
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $$
-    SELECT ledger_data.hmac_sha256(
+BEGIN
+    RETURN ledger_data.hmac_sha256(
         pg_catalog.convert_to(pg_catalog.concat_ws(E'\n', 'ledger-request-v1', client,
             pg_catalog.to_char(signed_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), nonce,
             pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(payload, 'UTF8')), 'hex')), 'UTF8'),
-        pg_catalog.convert_to(secret, 'UTF8'))
+        pg_catalog.convert_to(secret, 'UTF8'));
+END
 $$;
 COMMENT ON FUNCTION ledger.sign_request(text, text, timestamptz, text, text) IS
 'The signature of a request, 64 hexadecimal digits: HMAC-SHA256 by the secret of five lines joined by newlines: ledger-request-v1, the client, the time in UTC as 2025-12-31T23:59:59.123456Z, the nonce, and the SHA-256 of the payload in lower-case hexadecimal.';
