@@ -49,6 +49,7 @@ $sql->(q{INSERT INTO price SELECT 'sku ' || i || E'\t\\ü', i FROM generate_seri
 
 refused($node, 'postgres', 'SELECT ledger.digest()', '58P01', 'a key that is not there');
 append_to_file($key, 'no key');
+chmod 0600, $key;
 refused($node, 'postgres', 'SELECT ledger.digest()', '22023', 'a file that holds none');
 unlink $key;
 command_ok([ 'openssl', 'genpkey', '-algorithm', 'rsa', '-quiet', '-out', $key ], 'a key for something else');
