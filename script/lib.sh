@@ -60,6 +60,11 @@ build_and_install() {
     as_root make -s -C "$root" PG_CONFIG="$PG_CONFIG" install >/dev/null
 }
 
+# A clean copy of the sources in a directory.
+copy_sources() {
+    tar -C "$root" --exclude=.git --exclude='*.o' --exclude='*.so' --exclude=./build -cf - . | tar -C "$1" -xf -
+}
+
 # A directory of one's own to work in, gone when the script ends; so is any
 # cluster started with start_cluster.
 make_work_directory() {

@@ -253,7 +253,7 @@ TransactionId xid_of(Txid txid) {
 }
 
 FullTransactionId oldest_running_xid() {
-    const TransactionId oldest = compat::oldest_running_xid();
+    const TransactionId oldest = GetOldestActiveTransactionId();
     const FullTransactionId next = ReadNextFullTransactionId();
     // oldest is at most 2^31 behind next: in its epoch or the one before.
     const std::uint32_t epoch =

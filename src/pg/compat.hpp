@@ -13,16 +13,6 @@ extern "C" {
 
 namespace ledger::compat {
 
-// The oldest xid still running in any database, prepared transactions
-// included; the next xid where none runs.
-inline TransactionId oldest_running_xid() {
-#if PG_VERSION_NUM >= 180000
-    return GetOldestActiveTransactionId(false, true);
-#else
-    return GetOldestActiveTransactionId();
-#endif
-}
-
 // Transactions before this one have no record in pg_xact any more. Needs XactTruncationLock.
 inline TransactionId oldest_recorded_xid() {
 #if PG_VERSION_NUM >= 170000
