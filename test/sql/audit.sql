@@ -58,7 +58,7 @@ CREATE TABLE kinds (
     id bigint PRIMARY KEY, b boolean, i2 smallint, i4 integer, i8 bigint, o oid, n numeric, f4 real, f8 double precision,
     t text, v varchar(9), c char(5), nm name, ch "char", u uuid, by bytea, d date, ts timestamp, tz timestamptz, ti time, tt timetz,
     j json, jb jsonb, iv interval, m mood, p pair, dom positive, w words, ia integer[], tza timestamptz[], f8a float8[], ja json[], pa pair[],
-    r int4range, ir inet, bit bit(3), big text GENERATED ALWAYS AS (upper(t)) STORED, empty text);
+    r int4range, ir inet, bit bit(3), big text GENERATED ALWAYS AS (upper(t COLLATE "C")) STORED, empty text);
 SELECT ledger.enable_audit('kinds');
 INSERT INTO kinds VALUES
     (1, true, -32768, -2147483648, -9223372036854775808, 4294967295, 123.4500, 0.1, 0.1, E'q" b\\ s/ n\n r\r t\t f\f b\b e\x1b \x7f \u00e9 \U0001F600',
