@@ -33,12 +33,13 @@ sub ledger_node
 	return $node;
 }
 
-# The extension with accounts world (no floor), a with 100 and b with 0, in USD.
+# The extension, in its newest version if none is given, with accounts world (no floor),
+# a with 100 and b with 0, in USD.
 sub create_ledger
 {
-	my ($node, $database) = @_;
+	my ($node, $database, $version) = @_;
+	$node->safe_psql($database, 'CREATE EXTENSION ledger' . (defined $version ? " VERSION '$version'" : ''));
 	$node->safe_psql($database, q{
-		CREATE EXTENSION ledger;
 		SELECT ledger.create_asset('USD', 2);
 		SELECT ledger.open_account('world', 'USD', floor => NULL), ledger.open_account('a', 'USD'), ledger.open_account('b', 'USD');
 		SELECT ledger.transfer('world', 'a', 100);

@@ -1,0 +1,92 @@
+# ALTER EXTENSION ledger UPDATE from the first release, with data in it: the library
+# works with the old SQL, and after the update the ledger is as one newly made.
+
+use strict;
+use warnings;
+
+use FilledLedger;
+use File::Basename;
+use LedgerTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = ledger_node('update', 'ledger.seal_interval = 0');
+my $catalog = slurp_file(dirname(__FILE__) . '/catalog.sql');
+
+# Of two catalogs, the lines that the other has not.
+sub differences
+{
+	my ($is, $should) = @_;
+	my %is = map { $_ => 1 } split /\n/, $is;
+	my %should = map { $_ => 1 } split /\n/, $should;
+	return join "\n", (map { "+ $_" } grep { !$should{$_} } sort keys %is), (map { "- $_" } grep { !$is{$_} } sort keys %should);
+}
+
+my $sql = sub { my ($database, $statement) = @_; return $node->safe_psql($database, $statement) };
+my $newest = $sql->('postgres', q{SELECT default_version FROM pg_available_extensions WHERE name = 'ledger'});
+$sql->('postgres', 'CREATE ROLE app; CREATE DATABASE updated; CREATE DATABASE restored; CREATE DATABASE fresh');
+
+# --- the first release's SQL under the present library
+
+create_ledger($node, 'updated', '0.1');
+$sql->('updated', "SELECT ledger.grant_access('app', 'writer')");
+fill_ledger($node, 'updated', 'first');
+my $digest = $sql->('updated', 'SELECT ledger.digest()');
+carries_on($node, 'updated', 'first', $digest, '0.1');
+fill_ledger($node, 'updated', 'second');
+
+# --- the update
+
+my $content = content($node, 'updated');
+$sql->('updated', 'ALTER EXTENSION ledger UPDATE');
+is($sql->('updated', q{SELECT extversion FROM pg_extension WHERE extname = 'ledger'}), $newest, 'it is the present version');
+same_content($node, 'updated', $content, 'updated');
+carries_on($node, 'updated', 'second', $digest, 'updated');
+fill_ledger($node, 'updated', 'third');
+carries_on($node, 'updated', 'third', $digest, 'updated, filled again');
+$sql->('updated', "SELECT ledger.grant_access('app', 'writer')");
+
+# --- the catalogs
+
+create_ledger($node, 'fresh');
+$sql->('fresh', "SELECT ledger.grant_access('app', 'writer')");
+my $fresh = $sql->('fresh', $catalog);
+cmp_ok(scalar(split /\n/, $fresh), '>', 1000, 'the catalogs say much of the extension');
+is(differences($sql->('updated', $catalog), $fresh), '', 'an updated extension is as a new one');
+
+my $dump = PostgreSQL::Test::Utils::tempdir() . '/updated.dump';
+$node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr('updated') ], 'pg_dump');
+$node->command_ok([ 'pg_restore', '-e', '-d', $node->connstr('restored'), $dump ], 'pg_restore');
+is(differences($sql->('restored', $catalog), $fresh), '', 'so is a restored one');
+
+# What an upgrade script could forget, or do otherwise, is seen.
+foreach my $slip (
+	'ALTER FUNCTION ledger.transfer(text, text, numeric, text, jsonb) STRICT',
+	'ALTER FUNCTION ledger.balance(text) SECURITY INVOKER',
+	'ALTER FUNCTION ledger.grant_access(regrole, text) RESET search_path',
+	"CREATE OR REPLACE FUNCTION ledger.revoke_access(role regrole) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS 'BEGIN END'",
+	'COMMENT ON FUNCTION ledger.seal() IS NULL',
+	"COMMENT ON VIEW ledger.stock IS 'another'",
+	'GRANT EXECUTE ON FUNCTION ledger.fold(integer) TO PUBLIC',
+	'GRANT SELECT ON ledger_data.client TO app',
+	'GRANT CREATE ON SCHEMA ledger TO app',
+	'ALTER EXTENSION ledger DROP FUNCTION ledger.seal()',
+	'CREATE TABLE ledger_data.more (); ALTER EXTENSION ledger ADD TABLE ledger_data.more',
+	'ALTER TABLE ledger_data.client ADD COLUMN more text',
+	"ALTER TABLE ledger_data.account ALTER COLUMN metadata SET DEFAULT '{}'",
+	'ALTER TABLE ledger_data.client ALTER COLUMN secret DROP NOT NULL',
+	'ALTER TABLE ledger_data.hold SET (fillfactor = 50)',
+	'ALTER TABLE ledger_data.asset DISABLE TRIGGER guard',
+	'DROP TRIGGER guard ON ledger_data.reversal',
+	'DROP INDEX ledger_data.tcc_due_at_idx',
+	'ALTER TABLE ledger_data.hold ADD CHECK (posted >= 0)',
+	"CREATE OR REPLACE VIEW ledger.verify_progress AS SELECT p.* FROM ledger_data.verify_progress() AS p WHERE true",
+	"UPDATE pg_extension SET extconfig = extconfig[2:], extcondition = extcondition[2:] WHERE extname = 'ledger'",
+	"DELETE FROM pg_init_privs WHERE objoid = 'ledger.seal()'::regprocedure")
+{
+	isnt(differences($sql->('fresh', "BEGIN; $slip; $catalog; ROLLBACK"), $fresh), '', "seen: $slip");
+}
+
+$node->stop;
+done_testing();
