@@ -143,12 +143,12 @@ foreach my $attempt (1 .. 100)
 			UPDATE ledger_data.$table AS x SET seq = 2 * l.seq + 1 - x.seq FROM low AS l WHERE x.lane = l.lane AND x.seq IN (l.seq, l.seq + 1)},
 			'reordered|truncated|missing');
 	}
-	elsif ($kind eq 'truncate')  # the end of a lane
+	elsif ($kind eq 'truncate')  # the end of a lane, which the last seal may not have
 	{
 		my $count = 1 + int rand 5;
 		($tampering, $word) = (qq{DELETE FROM ledger_data.$table AS x USING (SELECT lane, max(seq) AS seq FROM ledger_data.$table
 				WHERE lane = (SELECT lane FROM ledger_data.$table WHERE id = $id) GROUP BY lane) AS l
-			WHERE x.lane = l.lane AND x.seq > l.seq - $count}, 'truncated');
+			WHERE x.lane = l.lane AND x.seq > l.seq - $count}, 'truncated: the lane ends|missing: the lane ends');
 	}
 	else                         # a lane from some record on, with hashes that fit
 	{
