@@ -25,7 +25,7 @@ $old->stop;
 
 # 18 makes checksums unless told otherwise, and both have to have them, or neither.
 my $new = PostgreSQL::Test::Cluster->new('new');
-$new->init(extra => $old->pg_version < 18 && $new->pg_version >= 18 ? ['--no-data-checksums'] : []);
+$new->init(no_data_checksums => $old->pg_version < 18);
 note('from ' . $old->config_data('--version') . ' to ' . $new->config_data('--version'));
 configure($new, @settings);
 chdir PostgreSQL::Test::Utils::tempdir();

@@ -232,6 +232,7 @@ while (my ($column, $offset) = splice @places, 0, 2)
 }
 my $file = $node->data_dir . '/' . $sql->("SELECT pg_relation_filepath('ledger_data.transfer')");
 $node->stop;
+run_log([ 'pg_checksums', '--disable', '-D', $node->data_dir ]);    # which 18 has: who writes to files can mend them, too
 foreach my $flip (@flips)
 {
 	my ($place, $bit) = @$flip;
