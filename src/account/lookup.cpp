@@ -12,14 +12,17 @@ LEDGER_FUNCTION(ledger_next_id) {
 
 LEDGER_FUNCTION(ledger_account_id) {
     const Code code = code_of(text_argument(fcinfo, 0, "account"));
-    Account account;
-    if (!find_account(code, account)) raise_refusal(unknown_account(code));
-    PG_RETURN_INT64(static_cast<std::int64_t>(account.id));
+    AccountId account;
+    if (!find_visible_account(code, account)) raise_refusal(unknown_account(code));
+    PG_RETURN_INT64(static_cast<std::int64_t>(account));
 }
 
 LEDGER_FUNCTION(ledger_minor_units) {
     const Numeric amount = PG_GETARG_NUMERIC(0);
     const int scale = PG_GETARG_INT32(1);
+    if (scale < 0 || scale > kScaleMax)
+        raise(Status::invalid_parameter_value, psprintf("a scale of %d is out of range", scale), nullptr,
+              "A scale is 0 to 18.");
     Minor minor;
     const AmountError error = minor_from_numeric(amount, scale, minor);
     if (error != AmountError::none) raise_refusal(bad_amount(error, amount, scale));

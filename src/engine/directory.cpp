@@ -86,20 +86,27 @@ Account account_in(Snapshot snapshot, const AccountRow &row) {
     return account;
 }
 
-// Reads the account and its asset; what this transaction made itself may yet be
-// rolled back and is not remembered.
-bool read_account(Snapshot snapshot, Code code, Account &account) {
+bool can_be_code(Code code) {
+    return !code.empty() && code.size() <= kCodeBytesMax;
+}
+
+HeapTuple account_row(Snapshot snapshot, Code code) {
     return with_table(storage().account, AccessShareLock, [&](Relation relation) {
         ScanKeyData key;
         key_text(key, AccountColumn::code,
                  cstring_to_text_with_len(code.data(), static_cast<int>(code.size())));
-        HeapTuple tuple = find_row(relation, storage().account_by_code, snapshot, &key, 1);
-        if (!tuple) return false;
-        account = account_in(snapshot, *row_of<AccountRow>(tuple));
-        if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)))
-            remember(code, account);
-        return true;
+        return find_row(relation, storage().account_by_code, snapshot, &key, 1);
     });
+}
+
+// Reads the account and its asset; what this transaction made itself may yet be
+// rolled back and is not remembered.
+bool read_account(Snapshot snapshot, Code code, Account &account) {
+    HeapTuple tuple = account_row(snapshot, code);
+    if (!tuple) return false;
+    account = account_in(snapshot, *row_of<AccountRow>(tuple));
+    if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data))) remember(code, account);
+    return true;
 }
 
 HeapTuple account_row(Snapshot snapshot, AccountId account) {
@@ -113,13 +120,19 @@ HeapTuple account_row(Snapshot snapshot, AccountId account) {
 }  // namespace
 
 bool find_account(Code code, Account &account) {
-    if (code.empty() || code.size() > kCodeBytesMax) return false;
+    if (!can_be_code(code)) return false;
     forget_if_stale();
     if (const Remembered *known = place_of(code); known && Code{known->code, known->length} == code) {
         account = known->account;
         return true;
     }
     return with_latest_snapshot([&](Snapshot snapshot) { return read_account(snapshot, code, account); });
+}
+
+bool find_visible_account(Code code, AccountId &account) {
+    HeapTuple tuple = can_be_code(code) ? account_row(GetActiveSnapshot(), code) : nullptr;
+    if (tuple) account = row_of<AccountRow>(tuple)->id;
+    return tuple != nullptr;
 }
 
 const char *asset_code(AssetId asset) {

@@ -28,6 +28,10 @@ inline constexpr std::size_t kCodeBytesMax = 255 * 4;
 // False if no account has that code.
 bool find_account(Code code, Account &account);
 
+// The same for who only reads: in the snapshot that the caller reads in, which may be
+// older than what find_account goes by, and in parallel workers.
+bool find_visible_account(Code code, AccountId &account);
+
 // For messages, in the current memory context; "?" if it is gone.
 const char *asset_code(AssetId asset);
 const char *account_code(AccountId account);

@@ -34,6 +34,17 @@ SELECT helper.outcome($$SELECT ledger.balance(NULL)$$);
 SELECT helper.outcome($$SELECT ledger.balance_at('nobody', now())$$);
 SELECT helper.outcome($$SELECT ledger.balance_at('r:a', NULL)$$);
 SELECT helper.outcome($$SELECT ledger.statement('nobody')$$);
+-- In parallel workers, which the table's size alone would not call for.
+CREATE TABLE read_by_many AS SELECT CASE i WHEN 1 THEN 'r:a' ELSE 'r:b' END AS account FROM generate_series(1, 2) AS i;
+BEGIN;
+SET LOCAL parallel_setup_cost = 0;
+SET LOCAL parallel_tuple_cost = 0;
+SET LOCAL min_parallel_table_scan_size = 0;
+EXPLAIN (COSTS OFF) SELECT sum((ledger.balance(account)).posted) FROM read_by_many;
+SELECT sum((ledger.balance(account)).posted), sum(ledger.balance_at(account, now())) FROM read_by_many;
+SELECT sum((SELECT count(*) FROM ledger.statement(account))) FROM read_by_many;
+COMMIT;
+DROP TABLE read_by_many;
 -- The engine's own view of itself.
 SELECT transfers > 0, refusals >= 0, slot_loads > 0, longest_tail >= 0, lanes_in_use = 0, slots_in_use > 0, slots_total FROM ledger.stat;
 SELECT * FROM ledger.check_invariants();
