@@ -35,6 +35,8 @@ LEDGER_FUNCTION(ledger_refuse) {
     };
     const char *name = text_to_cstring(text_argument(fcinfo, 0, "condition"));
     const Status status = status_by_name(name);
-    if (status == Status::ok) elog(ERROR, "the ledger has no condition \"%s\"", name);
+    if (status == Status::ok)
+        raise(Status::invalid_parameter_value, psprintf("the ledger has no condition \"%s\"", name), nullptr,
+              "They are in docs/reference.md.");
     raise(status, text_to_cstring(text_argument(fcinfo, 1, "message")), text_or_null(2), text_or_null(3));
 }

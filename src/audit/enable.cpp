@@ -14,16 +14,23 @@ constexpr char kStatement[] = "ledger_audit_statement";
 constexpr char kTruncate[] = "ledger_audit_truncate";
 constexpr char kChanges[] = "INSERT OR UPDATE OR DELETE";
 
+// Who may not alter a table shall not make its users wait: looked at before it is locked, and
+// again when it is there, or is not, for good.
 void check_owner(Oid relation) {
     const char *name = get_rel_name(relation);
-    if (name && !compat::owns_relation(relation, GetUserId()))
+    if (!name)
+        ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE),
+                errmsg("relation with OID %u does not exist", relation),
+                errhint("Name a table: ledger.enable_audit('orders')."));
+    if (!compat::owns_relation(relation, GetUserId()))
         aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relation)), name);
 }
 
-// Checked before the table is locked, too: who may not alter it shall not make its users wait.
-Oid relation_argument(FunctionCallInfo fcinfo) {
+Oid relation_argument(FunctionCallInfo fcinfo, LOCKMODE lock) {
     if (PG_ARGISNULL(0)) raise_refusal(null_argument("relation"));
     const Oid relation = PG_GETARG_OID(0);
+    check_owner(relation);
+    LockRelationOid(relation, lock);
     check_owner(relation);
     return relation;
 }
@@ -47,7 +54,6 @@ void check_relation(Relation relation) {
         if (strcmp(name, ours) == 0 || IsToastNamespace(schema))
             refuse_kind(relation, ERRCODE_INVALID_PARAMETER_VALUE,
                         "It belongs to the system or to the ledger.");
-    check_owner(RelationGetRelid(relation));
 }
 
 const Trigger *trigger_named(Relation relation, const char *name) {
@@ -174,10 +180,10 @@ void log_setting(Oid relation_id, const char *relation, const char *operation, c
 // Of a TRUNCATE only the tables' own triggers tell: each partition has one.
 LEDGER_FUNCTION(ledger_enable_audit) {
     begin_writing("ledger.enable_audit()");
-    const Oid relation_id = relation_argument(fcinfo);
+    const Oid relation_id = relation_argument(fcinfo, ShareRowExclusiveLock);
     const char *json = nullptr;
     Statements statements = {};
-    with_table(relation_id, ShareRowExclusiveLock, [&](Relation relation) {
+    with_table(relation_id, NoLock, [&](Relation relation) {
         check_relation(relation);
         check_not_by_parent(relation);
         const Elements exclude = exclude_argument(fcinfo, relation);
@@ -196,9 +202,9 @@ LEDGER_FUNCTION(ledger_enable_audit) {
 
 LEDGER_FUNCTION(ledger_disable_audit) {
     begin_writing("ledger.disable_audit()");
-    const Oid relation_id = relation_argument(fcinfo);
+    const Oid relation_id = relation_argument(fcinfo, AccessExclusiveLock);
     Statements statements = {};
-    with_table(relation_id, AccessExclusiveLock, [&](Relation relation) {
+    with_table(relation_id, NoLock, [&](Relation relation) {
         check_relation(relation);
         check_not_by_parent(relation);
         statements.relation = qualified_name(relation);

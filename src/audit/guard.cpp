@@ -9,7 +9,10 @@ using namespace ledger;
 // Rows may be inserted while the tables belong to no installation yet: that is
 // when pg_restore copies them back. The first write by the engine ends it.
 LEDGER_FUNCTION(ledger_guard) {
-    if (!CALLED_AS_TRIGGER(fcinfo)) elog(ERROR, "ledger_data.guard() must be called as a trigger");
+    if (!CALLED_AS_TRIGGER(fcinfo))
+        ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                errmsg("ledger_data.guard() must be called as a trigger"),
+                errhint("It is on the ledger's tables already."));
     const auto *trigger = reinterpret_cast<const TriggerData *>(fcinfo->context);
     const char *table = RelationGetRelationName(trigger->tg_relation);
     if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event)) {

@@ -5,6 +5,7 @@
 #include "chain/verify.hpp"
 #include "engine/order.hpp"
 #include "pg/bytes.hpp"
+#include "pg/error.hpp"
 #include "pg/result.hpp"
 
 namespace ledger {
@@ -124,6 +125,8 @@ LEDGER_FUNCTION(ledger_last_seal) {
 
 LEDGER_FUNCTION(ledger_sign_digest) {
     ledger::Hash hash;
-    if (!hash_in(PG_GETARG_DATUM(1), hash)) elog(ERROR, "a seal's hash must have 32 bytes");
+    if (!hash_in(PG_GETARG_DATUM(1), hash))
+        raise(Status::invalid_parameter_value, "a seal's hash has 32 bytes", nullptr,
+              "Give the hash of ledger_data.last_seal().");
     PG_RETURN_DATUM(sign_digest(fcinfo, PG_GETARG_INT64(0), hash));
 }

@@ -2,6 +2,7 @@
 #include "request/call.hpp"
 
 #include "engine/settings.hpp"
+#include "pg/error.hpp"
 #include "request/purge.hpp"
 
 namespace ledger {
@@ -30,7 +31,9 @@ Request settled_request(const RequestName &name) {
 Call call_from(FunctionCallInfo fcinfo) {
     if (PG_ARGISNULL(1)) raise_refusal(null_argument("arguments"));
     Jsonb *arguments = PG_GETARG_JSONB_P(1);
-    if (!JB_ROOT_IS_OBJECT(arguments)) elog(ERROR, "arguments must be a JSON object");
+    if (!JB_ROOT_IS_OBJECT(arguments))
+        raise(Status::invalid_parameter_value, "arguments must be a JSON object", nullptr,
+              "Give the function and its arguments by name.");
     return {{RequestKind::call, cstring_to_text(""), name_argument(fcinfo, 0, "key")}, arguments};
 }
 

@@ -279,6 +279,8 @@ CREATE VIEW seen AS SELECT 1 AS x;
 CREATE TEMPORARY TABLE fleeting (id integer);
 SELECT helper.outcome($$SELECT ledger.enable_audit(NULL)$$);
 SELECT helper.outcome($$SELECT ledger.disable_audit(NULL)$$);
+SELECT helper.outcome($$SELECT ledger.enable_audit(0)$$);
+SELECT helper.outcome($$SELECT ledger.disable_audit(4294967295)$$);
 SELECT helper.outcome($$SELECT ledger.enable_audit('audited.seen')$$);
 SELECT left(helper.outcome($$SELECT ledger.enable_audit('audited.item_pkey')$$), 5);
 SELECT regexp_replace(helper.outcome($$SELECT ledger.enable_audit('pg_temp.fleeting')$$), 'pg_temp_\d+', 'pg_temp_N');

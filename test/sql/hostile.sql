@@ -31,6 +31,9 @@ SELECT helper.outcome($$SELECT ledger_data.remember('h', '{}', NULL, NULL)$$);
 SELECT helper.outcome($$SELECT ledger_data.remember('h', NULL, NULL, 0)$$);
 SELECT helper.outcome($$SELECT ledger_data.use_nonce(NULL, 'n', now())$$);
 SELECT helper.outcome($$SELECT ledger_data.use_nonce('c', 'n', NULL)$$);
+SELECT helper.outcome($$SELECT ledger_data.sign_digest(1, '')$$);
+SELECT helper.outcome($$SELECT ledger_data.minor_units(0, 2147483647)$$);
+SELECT helper.outcome($$SELECT ledger_data.minor_units(0, -1)$$);
 -- A hundred thousand elements, cancelled in the middle by a timeout: nothing of it stays.
 SELECT count(*) AS before FROM ledger.transfers WHERE source = 'h:b' \gset
 SET statement_timeout = '20ms';
