@@ -8,7 +8,7 @@ WITH member AS (
 ), relation AS (
     SELECT m.identity, c.* FROM member AS m JOIN pg_class AS c ON c.oid = m.objid WHERE m.classid = 'pg_class'::regclass
 ), fact (kind, object, fact) AS (
-    SELECT 'extension', e.extname, concat_ws(' ', e.extversion, e.extnamespace::regnamespace, e.extrelocatable,
+    SELECT 'extension', e.extname::text, concat_ws(' ', e.extversion, e.extnamespace::regnamespace, e.extrelocatable,
             (SELECT array_agg(concat(t::regclass, ' ', e.extcondition[n]) ORDER BY t::regclass::text)
              FROM unnest(e.extconfig) WITH ORDINALITY AS u (t, n)))
     FROM pg_extension AS e WHERE e.extname = 'ledger'
@@ -21,7 +21,7 @@ WITH member AS (
     UNION ALL SELECT 'dependency', m.identity, concat_ws(' ', d.deptype, NULLIF(d.objsubid, 0), r.type, r.identity)
     FROM member AS m JOIN pg_depend AS d ON d.classid = m.classid AND d.objid = m.objid,
          pg_identify_object(d.refclassid, d.refobjid, d.refobjsubid) AS r
-    UNION ALL SELECT 'schema', n.nspname, concat_ws(' ', n.nspowner::regrole, a)
+    UNION ALL SELECT 'schema', n.nspname::text, concat_ws(' ', n.nspowner::regrole, a)
     FROM member AS m JOIN pg_namespace AS n ON n.oid = m.objid, unnest(COALESCE(n.nspacl, acldefault('n', n.nspowner))) AS a
     WHERE m.classid = 'pg_namespace'::regclass
     UNION ALL SELECT 'function', m.identity, concat_ws(' ', p.proowner::regrole, pg_get_functiondef(p.oid))
