@@ -116,7 +116,7 @@ foreach my $attempt (1 .. 100)
 	elsif ($kind eq 'insert')    # a record again, under another id
 	{
 		($tampering, $word) = (qq{CREATE TEMP TABLE again AS SELECT * FROM ledger_data.$table WHERE id = $id;
-			UPDATE again SET id = } . pick('id + 65536', '(SELECT max(id) + 64 * 1024 * 64 FROM ledger_data.transfer)', '64 * lane + 1') . qq{;
+			UPDATE again SET id = } . pick('id + 65536', "(SELECT max(id) + 64 * 1024 * 64 FROM ledger_data.$table)", '64 * lane + 1') . qq{;
 			INSERT INTO ledger_data.$table SELECT * FROM again}, 'inserted|altered');
 	}
 	elsif ($kind eq 'forge')     # at the end of a lane, with the right number and hash
