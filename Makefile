@@ -1,7 +1,7 @@
 # ledger: PGXS build of the extension, its client programs and its tests.
 #   make, make install, make installcheck    as with any PGXS extension
 #   make check                               every test, on throwaway clusters
-#   make lint | format | bench | torture     see docs/development.md
+#   make lint | format | bench | torture | leak | sanitize   see docs/development.md
 
 EXTENSION = ledger
 MODULE_big = ledger
@@ -129,4 +129,11 @@ build/torture: $(wildcard test/torture/*.cpp)
 torture: build/torture
 	test/torture/run $(TORTURE_FLAGS)
 
-.PHONY: check unit regress isolation tap lint format bench torture
+leak:
+	test/leak/run $(LEAK_FLAGS)
+
+sanitize:
+	script/sanitize asan
+	script/sanitize valgrind
+
+.PHONY: check unit regress isolation tap lint format bench torture leak sanitize
