@@ -247,6 +247,15 @@ std::int64_t raise_idle_lanes(Database &database) {
     return first_id(bound);
 }
 
+bool in_use(Lane &lane) {
+    const std::uint32_t state = pg_atomic_read_u32(&lane.state);
+    if (state != static_cast<std::uint32_t>(LaneState::prepared))
+        return state == static_cast<std::uint32_t>(LaneState::owned);
+    TransactionId xid = InvalidTransactionId;
+    with_lane(lane, [&] { xid = lane.prepared.xid; });
+    return TransactionIdIsInProgress(xid);
+}
+
 bool has_prepared_lanes(Database &database) {
     for (Lane &lane : database.lanes)
         if (pg_atomic_read_u32(&lane.state) == static_cast<std::uint32_t>(LaneState::prepared)) return true;

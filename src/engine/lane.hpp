@@ -70,6 +70,10 @@ bool idle_head(Lane &lane, Scope scope, Head &head);
 // not made, has a greater or equal id.
 std::int64_t raise_idle_lanes(Database &database);
 
+// True if a transaction has the lane now. A prepared one that has ended has not,
+// though nobody may have noticed.
+bool in_use(Lane &lane);
+
 // True if a prepared transaction may still have records to come.
 bool has_prepared_lanes(Database &database);
 

@@ -19,11 +19,11 @@ struct LaneTotals {
     int in_use;
 };
 
-LaneTotals sum_lanes(const Database &database) {
+LaneTotals sum_lanes(Database &database) {
     LaneTotals totals = {};
-    for (const Lane &lane : database.lanes) {
+    for (Lane &lane : database.lanes) {
         totals.transfers += lane.transfers;
-        totals.in_use += pg_atomic_read_u32(const_cast<pg_atomic_uint32 *>(&lane.state)) != 0;
+        totals.in_use += in_use(lane);
     }
     return totals;
 }

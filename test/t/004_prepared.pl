@@ -48,7 +48,7 @@ foreach my $mode ('no restart', 'fast', 'immediate')
 	moved($node, 'postgres', 'a', 'b', 5, "$mode: until that is committed too");
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_prepared_xacts'), '0', "$mode: nothing is prepared any more");
 	healthy($node, 'postgres', "$mode, at the end");
-	is($node->safe_psql('postgres', 'SELECT prepared_effects FROM ledger.stat'), '0', "$mode: nothing is pending");
+	is($node->safe_psql('postgres', 'SELECT lanes_in_use, prepared_effects FROM ledger.stat'), '0|0', "$mode: no lane is taken and nothing is pending");
 	is($node->safe_psql('postgres', "SELECT ledger.transfer('b', 'a', 100) > 0"), 't', "$mode: ready for another round");
 }
 is(balance($node, 'postgres', 'b'), '1515.00', 'the sums are right');
