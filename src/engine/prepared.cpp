@@ -149,6 +149,7 @@ int effects_in_use() {
 }
 
 void reserve_effects(int count) {
+    if (max_prepared_xacts == 0) return;  // PostgreSQL refuses it next, and says how to change that
     LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
     const bool enough = count <= capacity() - table->in_use;
     for (int i = 0; enough && i < count; ++i) push(reserve, pop(table->free));

@@ -39,8 +39,18 @@ $holder->query_safe("SELECT ledger.transfer('world', 'n$_', 1)") foreach 1 .. 12
 moved($node, 'postgres', 'n1', 'n50', 1, 'an account in use and another');
 refused($node, 'postgres', $greedy, 'LG902', 'too many again') foreach 1 .. 3;
 moved($node, 'postgres', 'world', 'n60', 1, 'still others go on');
+
+# Every slot is held: what is in use can be used by all, another account by nobody.
+$holder->query_safe("SELECT ledger.transfer('world', 'n$_', 1)") foreach 13 .. 15;
+is($node->safe_psql('postgres', 'SELECT count(*) FROM ledger_data.slots() WHERE users > 0'), '16', 'one transaction holds every slot');
+moved($node, 'postgres', 'world', 'n15', 1, 'the accounts in them go on');
+refused($node, 'postgres', "SELECT ledger.transfer('world', 'n16', 1)", 'LG902', 'another one does not');
+refused($node, 'postgres', "SELECT ledger.freeze_account('n16')", 'LG902', 'nor are its limits changed');
+is(balance($node, 'postgres', 'n16'), balance($node, 'postgres', 'n17'), 'balances are read all the same');
+healthy($node, 'postgres', 'with every slot held');
 $holder->query_safe('COMMIT');
 $holder->quit;
+moved($node, 'postgres', 'world', 'n16', 1, 'there is room again');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM ledger_data.slots() WHERE users > 0'), '0', 'nobody uses a slot any more');
 healthy($node, 'postgres', 'at the end');
 
