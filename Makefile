@@ -104,7 +104,7 @@ tap: clients build/torture
 
 # --- quality -------------------------------------------------------------
 
-all_formatted = $(sources) $(headers) $(wildcard client/*.cpp client/*.hpp test/unit/*.cpp test/torture/*.cpp)
+all_formatted = $(sources) $(headers) $(wildcard client/*.cpp client/*.hpp test/unit/*.cpp test/torture/*.cpp test/bench/*.cpp)
 tidy_flags = $(CXX_STANDARD) $(PG_CPPFLAGS) -D_GNU_SOURCE -fno-exceptions
 
 lint: all
@@ -120,6 +120,12 @@ format:
 
 bench:
 	test/bench/run $(BENCH_FLAGS)
+
+# What the benchmarks need beside pgbench.
+build/bench_%: test/bench/%.cpp $(wildcard client/*.hpp)
+	@mkdir -p build
+	$(CXX) $(CXX_STANDARD) -O2 -g -Wall -Wextra -Werror -Iclient -I$(shell $(PG_CONFIG) --includedir) -o $@ $< \
+		-L$(shell $(PG_CONFIG) --libdir) -lpq -lpthread -lhiredis
 
 build/torture: $(wildcard test/torture/*.cpp)
 	@mkdir -p build

@@ -141,6 +141,39 @@ class Connection {
         Result(PQprepare(raw_.get(), name, sql.c_str(), 0, nullptr)).require();
     }
 
+    struct Call {
+        const char *name;
+        Params params;
+    };
+
+    Result exec_prepared(const Call &call) {
+        const auto values = pointers(call.params);
+        Result result(PQexecPrepared(raw_.get(), call.name, static_cast<int>(values.size()), values.data(),
+                                     nullptr, nullptr, 0));
+        result.require();
+        return result;
+    }
+
+    // Several prepared statements in one round trip.
+    std::vector<Result> exec_together(const std::vector<Call> &calls) {
+        PQenterPipelineMode(raw_.get());
+        for (const Call &call : calls) send_prepared(call.name, call.params);
+        PQpipelineSync(raw_.get());
+        std::vector<Result> results;
+        while (results.size() < calls.size()) {
+            if (PGresult *next = PQgetResult(raw_.get())) {
+                results.emplace_back(next);
+            } else if (!alive()) {
+                throw Error(PQerrorMessage(raw_.get()), "08006");
+            }
+        }
+        PQgetResult(raw_.get());           // the end of the last
+        PQclear(PQgetResult(raw_.get()));  // the synchronization
+        PQexitPipelineMode(raw_.get());
+        for (const Result &result : results) result.require();
+        return results;
+    }
+
     // Sends without waiting for the answer; false where the connection is gone.
     // The socket stays in blocking mode: a request is far smaller than its buffer.
     bool send_prepared(const char *name, const Params &params) {

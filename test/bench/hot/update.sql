@@ -1,17 +1,10 @@
--- Room in the page for HOT updates, and an order row with no index but its key.
+-- Room in the page for HOT updates.
 CREATE TABLE stock (
     id       bigint PRIMARY KEY,
     quantity bigint NOT NULL
 ) WITH (fillfactor = 50);
 INSERT INTO stock VALUES (1001, 1000000000000);
-
-CREATE TABLE orders (
-    id         bigint      PRIMARY KEY,
-    stock      bigint      NOT NULL,
-    quantity   bigint      NOT NULL,
-    created_at timestamptz NOT NULL
-);
-CREATE SEQUENCE orders_id CACHE 32;
+\ir orders.sql
 
 CREATE VIEW made AS SELECT FROM orders;
 CREATE VIEW problem AS

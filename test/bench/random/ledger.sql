@@ -1,10 +1,11 @@
+-- :accounts of them, with money.
 SELECT ledger.create_asset('EUR', 2);
 SELECT ledger.open_account('bank', 'EUR', floor => NULL);
-SELECT count(ledger.open_account(n::text, 'EUR')) FROM generate_series(1, 100000) AS n;
+SELECT count(ledger.open_account(n::text, 'EUR')) FROM generate_series(1, :accounts) AS n;
 SELECT count(*) FROM ledger.transfer_batch(
-    array_fill('bank'::text, ARRAY[100000]),
-    (SELECT array_agg(n::text) FROM generate_series(1, 100000) AS n),
-    array_fill(10000::numeric, ARRAY[100000]));
+    array_fill('bank'::text, ARRAY[:accounts]),
+    (SELECT array_agg(n::text) FROM generate_series(1, :accounts) AS n),
+    array_fill(10000::numeric, ARRAY[:accounts]));
 SELECT ledger.fold();
 
 CREATE VIEW made AS SELECT FROM ledger_data.transfer;

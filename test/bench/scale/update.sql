@@ -1,0 +1,1 @@
+\ir ../random/update.sql
