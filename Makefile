@@ -121,6 +121,10 @@ format:
 bench:
 	test/bench/run $(BENCH_FLAGS)
 
+# What was measured last, into docs/.
+bench-docs:
+	test/bench/document
+
 # What the benchmarks need beside pgbench.
 build/bench_%: test/bench/%.cpp $(wildcard client/*.hpp)
 	@mkdir -p build
@@ -142,4 +146,4 @@ sanitize:
 	script/sanitize asan
 	script/sanitize valgrind
 
-.PHONY: check unit regress isolation tap lint format bench torture leak sanitize
+.PHONY: check unit regress isolation tap lint format bench bench-docs torture leak sanitize

@@ -75,14 +75,19 @@ end_transactions() {
     [[ $(sort -u "$work/snapshot" | wc -l) == 1 ]] || fail "a snapshot changed: $(paste -sd ' ' "$work/snapshot")"
 }
 
+# Of a column of $phase and $contestant over the runs; - where it has none.
+horizon_median() {
+    awk -F '\t' -v "p=$phase" -v "c=$contestant" -v "n=$1" '$1 == p && $2 == c { print $n }' "$work/horizon.tsv" |
+        sed 's/^-$/nan/' | median | sed 's/.*nan.*/-/'
+}
+
 report_horizon() {
     local phase contestant column
     for phase in before during after; do
         for contestant in ledger update; do
             printf '%s\t%s' "$phase" "$contestant"
             for column in 3 4 5 6 7; do
-                printf '\t%s' "$(awk -F '\t' -v "p=$phase" -v "c=$contestant" -v "n=$column" '$1 == p && $2 == c { print $n }' \
-                    "$work/horizon.tsv" | { grep -v '^-$' || echo 0; } | median)"
+                printf '\t%s' "$(horizon_median "$column")"
             done
             echo
         done

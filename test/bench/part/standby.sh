@@ -19,14 +19,13 @@ part_standby() {
     sql postgres -c 'ALTER SYSTEM RESET synchronous_standby_names' -c 'SELECT pg_reload_conf()' >/dev/null
     stop_standby
     kill "$(<"$work/delay.pid")"
-    rm -rf "$work/standby" "$work/delay.pid"
+    rm -rf "$work/standby" "$work/far" "$work/delay.pid"
 }
 
 # The standby's connection alone goes through the wire (delay.cpp).
 start_standby() {
-    unprivileged mkdir -p "$work/far"
-    install -m 755 "$root/build/bench_delay" "$work/delay"
-    unprivileged "$work/delay" "$work/far/.s.PGSQL.5432" "$work/.s.PGSQL.5432" "$wire_us" &
+    unprivileged mkdir "$work/far"
+    (umask 000 && exec "$root/build/bench_delay" "$work/far/.s.PGSQL.5432" "$work/.s.PGSQL.5432" "$wire_us") >"$work/delay.log" 2>&1 &
     echo $! >"$work/delay.pid"
     unprivileged "$bin/pg_basebackup" -h "$work" -p 5432 -U postgres -D "$work/standby" -X stream -c fast
     printf '%s\n' "port = 5433" "primary_conninfo = 'host=$work/far port=5432 user=postgres application_name=far'" |
