@@ -67,8 +67,9 @@ class Client {
         database_.exec_together({{"deduct", {kSku}}, {"order", {kSku}}, {"commit", {}}});
     }
 
-    // Nothing is locked while the client decides; who finds another version
-    // looks again, a little later each time.
+    // Nothing is locked while the client decides; who finds another version, or
+    // somebody else at it, looks again, a little later each time. Who waited for
+    // the other instead would only find another version: a fifth of the sales.
     void sell_optimistically() {
         for (int attempt = 1;; ++attempt) {
             const pq::Result seen = database_.exec_prepared({"look", {kSku}});
@@ -122,9 +123,9 @@ class Client {
         return reply;
     }
 
-    // Up to 0.1 ms, 0.2 ms, ... 6.4 ms, at random.
+    // Up to 1 ms, 2 ms, ... 64 ms, at random; less and more did worse.
     void back_off(int attempt) {
-        const int most_us = 100 << std::min(attempt - 1, 6);
+        const int most_us = 1000 << std::min(attempt - 1, 6);
         std::this_thread::sleep_for(
             std::chrono::microseconds(std::uniform_int_distribution<>(0, most_us)(random_)));
     }
@@ -178,7 +179,8 @@ const std::map<std::string, Method> kMethods = {
      {{{"look", "SELECT quantity, version FROM stock WHERE id = $1"},
        {"sell",
         "WITH deducted AS (UPDATE stock SET quantity = quantity - 1, version = version + 1 "
-        "WHERE id = $1 AND version = $2 RETURNING id) INSERT INTO orders (id, stock, quantity, created_at) "
+        "WHERE id = (SELECT id FROM stock WHERE id = $1 AND version = $2 FOR NO KEY UPDATE SKIP LOCKED) "
+        "RETURNING id) INSERT INTO orders (id, stock, quantity, created_at) "
         "SELECT nextval('orders_id'), id, 1, now() FROM deducted"}},
       &Client::sell_optimistically}},
     {"redis", {{{"order", kOrder}}, &Client::sell_in_two_systems}},

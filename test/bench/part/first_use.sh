@@ -1,6 +1,6 @@
 # The first use of an account after a crash: its slot is loaded from the folded row
 # and the tail, here of a million transfers.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2016,SC2154
 
 part_first_use() {
     local tail=$((transfers < 1000000 ? transfers : 1000000)) run recovery first again count

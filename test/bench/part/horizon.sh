@@ -22,7 +22,7 @@ part_horizon() {
 
 # A line: phase, contestant, sales/s, p99, time to read the balance, its tail, seconds until it was folded.
 horizon_phase() {
-    local phase=$1 transactions rate sales reads=$work/latencies.read latencies=$work/latencies.horizon folded=- tail=-
+    local phase=$1 sales reads=$work/latencies.read latencies=$work/latencies.horizon folded=- tail=-
     rm -f "$latencies" "$reads"
     load bench "hot/$contestant" 64 "$seconds" "$run" "$latencies"
     sales=$rate

@@ -25,7 +25,7 @@ v|verify|1|text|3|200000|verify() on one core against sum(length(sha256(t::text:
 
 part_rows() {
     local run row folder clients peer target rows_each what contestant order
-    cells=$(grep "^[${rows//,/}]|" <<<"$cells")
+    cells=$(grep "^[${rows//,/}]|" <<<"$cells") || { echo "no such rows: $rows" >&2; exit 2; }
     for ((run = 1; run <= runs; run++)); do
         while IFS='|' read -r row folder clients peer target rows_each what; do
             # The peer goes first in odd runs, the ledger in even ones.

@@ -35,7 +35,7 @@ scale_transfers() {
             scale_point transfers "$size" "$contestant" transfer "random/$contestant"
             scale_point transfers "$size" "$contestant" balance "balance/$contestant"
             [[ $contestant == ledger ]] || continue
-            scale_point transfers "$size" ledger deduct_stock hot/ledger
+            scale_point transfers "$size" ledger deduct_stock scale/deduct_stock
             scale_first_use "$size"
         done
         check bench "$contestant, $transfers transfers"
@@ -45,7 +45,7 @@ scale_transfers() {
 
 # One load, as a line: curve, size, contestant, work, calls/s, mean, p50, p99 in ms.
 scale_point() {
-    local curve=$1 size=$2 contestant=$3 what=$4 transactions rate latencies=$work/latencies.scale
+    local curve=$1 size=$2 contestant=$3 what=$4 latencies=$work/latencies.scale
     rm -f "$latencies"
     sql bench -c CHECKPOINT
     load bench "$5" "$scale_clients" "$seconds" 1 "$latencies"
@@ -69,7 +69,7 @@ grow() {
 # After a crash: the first write in the database, then the first of an account and its second.
 scale_first_use() {
     crash
-    local deduct="SELECT ledger.deduct_stock('1001', 1)"
+    local deduct="SELECT ledger.deduct_stock('0', 1)"
     printf '%s\t%s\t%s\t%s\n' "$1" "$(milliseconds "SELECT ledger.transfer('1', '2', 1)")" \
         "$(milliseconds "$deduct")" "$(milliseconds "$deduct")" >>"$results/scale_first.tsv"
 }

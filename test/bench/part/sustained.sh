@@ -5,10 +5,10 @@
 slice=10  # seconds
 
 part_sustained() {
-    local begun=$SECONDS number=0 contestant
     : >"$results/sustained.tsv"
     create_database ledger hot/ledger
     create_database peer hot/update
+    local begun=$SECONDS number=0
     while ((SECONDS - begun < sustained * 60)); do
         number=$((number + 1))
         sustain ledger ledger "longest_tail, slots_in_use FROM ledger.stat" \
@@ -28,13 +28,13 @@ part_sustained() {
 # One slice, as a line: minute, contestant, sales/s, p50, p99, max in ms, MB of the movements' table,
 # of its indexes, kB of the balances' table, longest tail, slots.
 sustain() {
-    local database=$1 contestant=$2 counters=$3 movements=$4 balances=$5 transactions rate latencies=$work/latencies.slice
+    local database=$1 contestant=$2 counters=$3 movements=$4 balances=$5 latencies=$work/latencies.slice
     rm -f "$latencies"
     load "$database" "hot/$contestant" 64 "$slice" "$number" "$latencies"
     printf '%s\t%s\t%.0f\t%s\t%s\n' "$(awk "BEGIN { printf \"%.2f\", ($SECONDS - $begun) / 60 }")" "$contestant" "$rate" \
         "$(percentiles "$latencies" | cut -f 1,3,5)" \
-        "$(sql "$database" -F $'\t' -c "SELECT pg_table_size('$movements') >> 20, pg_indexes_size('$movements') >> 20,
-            pg_table_size('$balances') >> 10, $counters")" >>"$results/sustained.tsv"
+        "$(sql "$database" -F $'\t' -c "SELECT round(pg_table_size('$movements') / 1e6, 1), round(pg_indexes_size('$movements') / 1e6, 1),
+            pg_table_size('$balances') / 1000, $counters")" >>"$results/sustained.tsv"
     progress "$(tail -n 1 "$results/sustained.tsv")"
 }
 

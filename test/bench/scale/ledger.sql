@@ -1,2 +1,2 @@
 \ir ../random/ledger.sql
-SELECT ledger.create_stock('1001', 1000000000000);
+SELECT ledger.create_stock('0', 1000000000000);
