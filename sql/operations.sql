@@ -64,13 +64,16 @@ BEGIN
     GROUP BY s.id, s.code, s.unit
     HAVING pg_catalog.sum(p.debits) <> pg_catalog.sum(p.credits) OR pg_catalog.sum(p.held) <> pg_catalog.sum(p.incoming);
 
+    -- MATERIALIZED, here and below: a planner that expects few sources would otherwise
+    -- read all the sums again for each account.
     RETURN QUERY
+    WITH position AS MATERIALIZED (SELECT * FROM ledger_data.position)
     SELECT 'totals = sum of transfers', a.code,
            pg_catalog.format('position is debits %s, credits %s, held %s, incoming %s; the transfers sum to %s, %s, %s and %s',
                              p.debits * s.unit, p.credits * s.unit, p.held * s.unit, p.incoming * s.unit,
                              COALESCE(d.posted, 0) * s.unit, COALESCE(c.posted, 0) * s.unit,
                              COALESCE(d.pending, 0) * s.unit, COALESCE(c.pending, 0) * s.unit)
-    FROM ledger_data.position AS p
+    FROM position AS p
     JOIN ledger_data.account AS a ON a.id = p.account
     JOIN ledger_data.asset AS s ON s.id = a.asset
     LEFT JOIN (SELECT t.debit_account, pg_catalog.sum(t.amount * w.posted) AS posted, pg_catalog.sum(t.amount * w.pending) AS pending
@@ -111,10 +114,11 @@ BEGIN
     WHERE a.state = 2 AND (p.credits <> p.debits OR p.held <> 0 OR p.incoming <> 0);
 
     RETURN QUERY
+    WITH position AS MATERIALIZED (SELECT * FROM ledger_data.position)
     SELECT 'held = open holds', a.code,
            pg_catalog.format('held %s, incoming %s; open holds %s and %s minor units',
                              p.held, p.incoming, COALESCE(d.amount, 0), COALESCE(c.amount, 0))
-    FROM ledger_data.position AS p
+    FROM position AS p
     JOIN ledger_data.account AS a ON a.id = p.account
     LEFT JOIN (SELECT h.debit_account, pg_catalog.sum(h.amount - h.posted) AS amount
                FROM ledger_data.hold AS h WHERE h.state = 1 GROUP BY h.debit_account) AS d ON d.debit_account = a.id
