@@ -8,13 +8,13 @@ set key outside bottom center vertical maxrows 3
 calls = "ledger/transfer update/transfer ledger/balance update/balance ledger/deduct_stock"
 titles = "'transfer' 'UPDATE, UPDATE, INSERT' 'balance()' 'SELECT balance' 'deduct\\_stock'"
 points = "7 7 6 6 9"
-system(call) = call[1:strstrt(call, '/') - 1]
+who(call) = call[1:strstrt(call, '/') - 1]
 what(call) = call[strstrt(call, '/') + 1:*]
-line(curve, call) = where('scale', sprintf('$1 == "%s" && $3 == "%s" && $4 == "%s"', curve, system(call), what(call)))
+line(curve, call) = where('scale', sprintf('$1 == "%s" && $3 == "%s" && $4 == "%s"', curve, who(call), what(call)))
 do for [curve in "accounts transfers"] {
     set title 'Growing: ' . curve
     set xlabel curve
     plot for [i = 1:(curve eq 'accounts' ? 4 : 5)] line(curve, word(calls, i)) using 2:6 lw 2 pt int(word(points, i)) ps 0.7 \
-        lc rgb colour(system(word(calls, i))) title word(titles, i)
+        lc rgb colour(who(word(calls, i))) title word(titles, i)
 }
 unset multiplot
