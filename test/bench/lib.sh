@@ -23,6 +23,16 @@ progress() { echo "$*" >&2; }
 
 fail() { echo "FAILED: $*" | tee -a "$work/failures" >&2; }
 
+# Waits until the command succeeds, a minute at most.
+await() {
+    for _ in {1..600}; do
+        ! "$@" >/dev/null 2>&1 || return 0
+        sleep 0.1
+    done
+    echo "in vain: $*" >&2
+    return 1
+}
+
 # ---- One load on one database ----
 
 # Databases are made fresh by the contestant's file, $2.sql.

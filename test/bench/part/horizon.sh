@@ -8,6 +8,8 @@ part_horizon() {
     for ((run = 1; run <= runs; run++)); do
         for contestant in update ledger; do
             create_database bench "hot/$contestant"
+            # So that no dump fits into a pipe.
+            sql bench -c "CREATE TABLE filler AS SELECT repeat('x', 1000) FROM generate_series(1, 10000)"
             horizon_phase before
             open_transactions
             horizon_phase during
@@ -57,9 +59,7 @@ open_transactions() {
     { "$bin/pg_dump" bench >"$work/dump" || fail pg_dump; } &
     dump=$!
     exec {dumped}<"$work/dump"
-    until [[ $(sql bench -c "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%' OR application_name = 'pg_dump'") == 3 ]]; do
-        sleep 0.1
-    done
+    await three_are_open
 }
 
 # The old snapshot must not have seen anything of what was sold since.
@@ -71,7 +71,7 @@ end_transactions() {
     exec {dumped}<&-
     wait "$dump"
     rm "$work/dump"
-    until [[ $(wc -l <"$work/snapshot") == 2 ]]; do sleep 0.1; done
+    await both_answers_are_there
     [[ $(sort -u "$work/snapshot" | wc -l) == 1 ]] || fail "a snapshot changed: $(paste -sd ' ' "$work/snapshot")"
 }
 
@@ -80,6 +80,12 @@ horizon_median() {
     awk -F '\t' -v "p=$phase" -v "c=$contestant" -v "n=$1" '$1 == p && $2 == c { print $n }' "$work/horizon.tsv" |
         sed 's/^-$/nan/' | median | sed 's/.*nan.*/-/'
 }
+
+three_are_open() {
+    [[ $(sql bench -c "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%' OR application_name = 'pg_dump'") == 3 ]]
+}
+
+both_answers_are_there() { [[ $(wc -l <"$work/snapshot") == 2 ]]; }
 
 report_horizon() {
     local phase contestant column

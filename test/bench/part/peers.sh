@@ -26,13 +26,13 @@ start_redis() {
     ln -sf "$(command -v redis-check-rdb)" "$work/redis-server"
     unprivileged "$work/redis-server" --port 0 --unixsocket "$work/redis.sock" --dir "$work/redis" --save '' --maxclients 1000 \
         --appendonly yes --appendfsync "${1#redis_}" --daemonize yes --pidfile "$work/redis.pid" >/dev/null
-    until redis-cli -s "$work/redis.sock" PING >/dev/null 2>&1; do sleep 0.1; done
+    await redis-cli -s "$work/redis.sock" PING
 }
 
 stop_redis() {
     [[ -f $work/redis.pid ]] || return 0
     redis-cli -s "$work/redis.sock" SHUTDOWN NOSAVE >/dev/null 2>&1 || true
-    while [[ -f $work/redis.pid ]]; do sleep 0.1; done
+    await test ! -f "$work/redis.pid"
 }
 
 report_peers() {

@@ -36,7 +36,10 @@ part_rows() {
             done
         done <<<"$cells"
     done
-    report_ratios
+    report_ratios | tee "$work/ratios"
+    echo
+    awk -F ' *[|] *' '/[|] not met [|]/ { list = list "; row " $2 ", " $4 " clients: " $7 " of " $8 }
+        END { print list ? "Not met: " substr(list, 3) "." : "All met." }' "$work/ratios"
     echo
     report_latencies
 }

@@ -14,7 +14,7 @@ part_standby() {
             done
         done
     done
-    [[ $(sql postgres -c "SELECT sync_state FROM pg_stat_replication") == sync ]] || fail 'the standby is not synchronous any more'
+    standby_is_synchronous || fail 'the standby is not synchronous any more'
     report_standby
     sql postgres -c 'ALTER SYSTEM RESET synchronous_standby_names' -c 'SELECT pg_reload_conf()' >/dev/null
     stop_standby
@@ -33,8 +33,10 @@ start_standby() {
     unprivileged touch "$work/standby/standby.signal"
     unprivileged "$bin/pg_ctl" -D "$work/standby" -l "$work/standby.log" -w start >/dev/null
     sql postgres -c "ALTER SYSTEM SET synchronous_standby_names = 'far'" -c 'SELECT pg_reload_conf()' >/dev/null
-    until [[ $(sql postgres -c 'SELECT sync_state FROM pg_stat_replication') == sync ]]; do sleep 0.2; done
+    await standby_is_synchronous
 }
+
+standby_is_synchronous() { [[ $(sql postgres -c 'SELECT sync_state FROM pg_stat_replication') == sync ]]; }
 
 # Mean time of a statement that does nothing, in ms, by the socket in directory $1.
 round_trip() {
