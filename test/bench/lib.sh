@@ -70,6 +70,7 @@ load() {
     transactions=$(sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' "$log")
     rate=$(sed -n 's/^tps = \([0-9.]*\).*/\1/p' "$log")
     : "${transactions:=0}" "${rate:=0}"
+    ((transactions > 0)) || fail "$contestant, $clients clients: nothing was done in $duration s"
     cat "$work"/latency.* | cut -d ' ' -f 3 >>"$latencies"
 }
 
