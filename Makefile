@@ -1,7 +1,7 @@
 # ledger: PGXS build of the extension, its client programs and its tests.
 #   make, make install, make installcheck    as with any PGXS extension
 #   make check                               every test, on throwaway clusters
-#   make lint | format | bench | torture | leak | sanitize   see docs/development.md
+#   make lint | format | bench | torture | fuzz | leak | sanitize    see docs/development.md
 
 EXTENSION = ledger
 MODULE_big = ledger
@@ -96,7 +96,7 @@ isolation:
 	@mkdir -p build
 	$(PG_ISOLATION_REGRESS) $(TEMP_INSTANCE) --temp-config=test/isolation.conf $(ISOLATION_OPTS) $(ISOLATION)
 
-tap: clients build/torture
+tap: clients build/torture build/fuzz_arguments
 	rm -rf build/tap && mkdir -p build/tap
 	PATH="$(bindir):$$PATH" PG_REGRESS=$(PG_REGRESS) TESTDIR=$(CURDIR)/build/tap TESTDATADIR=$(CURDIR)/build/tap TESTLOGDIR=$(CURDIR)/build/tap \
 		PERL5LIB=$(pgxsdir)/src/test/perl:$(CURDIR)/test/t LEDGER_BUILD=$(CURDIR)/build \
@@ -104,7 +104,7 @@ tap: clients build/torture
 
 # --- quality -------------------------------------------------------------
 
-all_formatted = $(sources) $(headers) $(wildcard client/*.cpp client/*.hpp test/unit/*.cpp test/torture/*.cpp test/bench/*.cpp)
+all_formatted = $(sources) $(headers) $(wildcard client/*.?pp test/unit/*.cpp test/torture/*.?pp test/bench/*.cpp test/fuzz/*.?pp test/fuzz/*/*.?pp)
 tidy_flags = $(CXX_STANDARD) $(PG_CPPFLAGS) -D_GNU_SOURCE -fno-exceptions
 
 lint: all
@@ -146,4 +146,23 @@ sanitize:
 	script/sanitize asan
 	script/sanitize valgrind
 
-.PHONY: check unit regress isolation tap lint format bench bench-docs torture leak sanitize
+# --- fuzzing: test/fuzz/run --------------------------------------------------
+
+build/fuzz_arguments: test/fuzz/arguments.cpp test/fuzz/values.hpp $(wildcard client/*.hpp)
+	@mkdir -p build
+	$(CXX) $(CXX_STANDARD) -O1 -g -Wall -Wextra -Werror -Iclient -I$(shell $(PG_CONFIG) --includedir) -o $@ $< \
+		-L$(shell $(PG_CONFIG) --libdir) -lpq
+
+fuzz_bytes = $(patsubst test/fuzz/bytes/%.cpp,build/fuzz/%,$(wildcard test/fuzz/bytes/*.cpp))
+
+build/fuzz/%: test/fuzz/bytes/%.cpp test/fuzz/bytes/bytes.hpp $(wildcard src/core/* client/*.hpp)
+	@mkdir -p build/fuzz
+	clang++ $(CXX_STANDARD) -O1 -g -Wall -Wextra -Werror -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		-Isrc -Iclient -I$(shell $(PG_CONFIG) --includedir) -o $@ $< $(wildcard src/core/*.cpp) -lcrypto
+
+fuzz-bytes: $(fuzz_bytes)
+
+fuzz:
+	test/fuzz/run $(FUZZ_FLAGS)
+
+.PHONY: check unit regress isolation tap lint format bench bench-docs torture leak sanitize fuzz fuzz-bytes
