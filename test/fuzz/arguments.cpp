@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "pq.hpp"
@@ -66,7 +67,8 @@ std::vector<Function> read_functions(pq::Connection &database) {
         "SELECT p.oid::regproc, p.pronamespace = 'ledger_data'::regnamespace, a.name, a.type::regtype, "
         "       a.ordinal > p.pronargs - p.pronargdefaults "
         "FROM pg_proc AS p LEFT JOIN LATERAL "
-        "     unnest(p.proargtypes::oid[], p.proargnames[1:p.pronargs]) WITH ORDINALITY AS a (type, name, ordinal) ON true "
+        "     unnest(p.proargtypes::oid[], p.proargnames[1:p.pronargs]) WITH ORDINALITY AS a (type, name, "
+        "ordinal) ON true "
         "WHERE p.pronamespace::regnamespace::text IN ('ledger', 'ledger_data', 'fuzz_call') "
         "ORDER BY p.oid::regprocedure::text, a.ordinal");
     std::vector<Function> functions;
@@ -113,20 +115,33 @@ const std::vector<std::string> kSettings = {
 };
 
 const std::vector<std::string> kBegins = {
-    "BEGIN", "BEGIN", "BEGIN", "BEGIN READ ONLY", "BEGIN ISOLATION LEVEL REPEATABLE READ", "BEGIN ISOLATION LEVEL SERIALIZABLE",
+    "BEGIN",
+    "BEGIN",
+    "BEGIN",
+    "BEGIN READ ONLY",
+    "BEGIN ISOLATION LEVEL REPEATABLE READ",
+    "BEGIN ISOLATION LEVEL SERIALIZABLE",
     "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE",
 };
 
-const std::vector<std::string> kRoles = {"",           "",           "",           "", "", "fuzz_reader", "fuzz_writer", "fuzz_operator",
-                                         "fuzz_auditor", "fuzz_nobody"};
+const std::vector<std::string> kRoles = {
+    "", "", "", "", "", "fuzz_reader", "fuzz_writer", "fuzz_operator", "fuzz_auditor", "fuzz_nobody"};
 
 // Errors that random work may meet: the ledger's own, data and syntax, constraints,
 // privileges, states, limits. Not among them: internal errors, an exception
 // without a code (P0001), a row that was not there (P0002), memory, crashes.
 bool is_expected(const std::string &sqlstate) {
-    static const std::set<std::string, std::less<>> kClasses = {"LG", "22", "23", "25", "28", "2B", "2F", "39",
-                                                                "3B", "3F", "40", "42", "54", "55", "0A"};
+    static const std::set<std::string, std::less<>> kClasses = {
+        "LG", "22", "23", "25", "28", "2B", "2F", "39", "3B", "3F", "40", "42", "54", "55", "0A"};
     return kClasses.contains(sqlstate.substr(0, 2));
+}
+
+// Internals, called by hand as nobody should: one says that the ledger is damaged when
+// told of an account that is not there, since its caller has read its number there; one
+// raises what it is told to.
+bool is_explained(const std::string &function, const std::string &sqlstate) {
+    return (function == "ledger_data.post_reversal" && sqlstate == "XX001") ||
+           function == "ledger_data.refuse";
 }
 
 // A statement's outcome.
@@ -145,8 +160,7 @@ class Session {
             if (is_alive()) break;
             std::this_thread::sleep_for(500ms);
         }
-        PQsetNoticeProcessor(
-            connection_.get(), [](void *, const char *) {}, nullptr);
+        PQsetNoticeReceiver(connection_.get(), &note_warning, &warning_);
         return is_alive();
     }
 
@@ -155,20 +169,31 @@ class Session {
     bool is_aborted() const { return PQtransactionStatus(connection_.get()) == PQTRANS_INERROR; }
 
     Outcome run(const std::string &sql) {
-        const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(connection_.get(), sql.c_str()), &PQclear);
+        const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(connection_.get(), sql.c_str()),
+                                                                   &PQclear);
         if (!is_alive()) return {"08006", PQerrorMessage(connection_.get())};
         const ExecStatusType status = PQresultStatus(result.get());
         if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) return {};
         return outcome_of(result.get());
     }
 
+    // The last warning since it was asked for, or "".
+    std::string take_warning() { return std::exchange(warning_, ""); }
+
     // The first column of the first row, or "".
     std::string value(const std::string &sql) {
-        const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(connection_.get(), sql.c_str()), &PQclear);
+        const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(connection_.get(), sql.c_str()),
+                                                                   &PQclear);
         return PQntuples(result.get()) > 0 ? PQgetvalue(result.get(), 0, 0) : "";
     }
 
   private:
+    static void note_warning(void *warning, const PGresult *notice) {
+        const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+        if (severity && std::string_view(severity) == "WARNING")
+            *static_cast<std::string *>(warning) = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
+    }
+
     static Outcome outcome_of(const PGresult *result) {
         const auto field = [&](int code) -> std::string {
             const char *text = PQresultErrorField(result, code);
@@ -187,13 +212,18 @@ class Session {
     }
 
     std::unique_ptr<PGconn, decltype(&PQfinish)> connection_;
+    std::string warning_;
 };
 
 // One transaction, or a few statements without one, and what is said of it.
 class Program {
   public:
     Program(Session &session, std::vector<Function> &functions, unsigned seed, unsigned number, bool prints)
-        : session_(session), functions_(functions), number_(number), values_(seed ^ number * 2654435761U), prints_(prints) {}
+        : session_(session),
+          functions_(functions),
+          number_(number),
+          values_(seed ^ number * 2654435761U),
+          prints_(prints) {}
 
     // Complaints, each with the statements up to it.
     std::vector<std::pair<std::string, std::string>> run() {
@@ -246,7 +276,8 @@ class Program {
             const bool guarded = values_.chance(60);
             if (guarded) send("SAVEPOINT s");
             keeps = call(true) && keeps;
-            if (guarded && session_.is_alive()) send(values_.chance(60) && !session_.is_aborted() ? "RELEASE s" : "ROLLBACK TO s");
+            if (guarded && session_.is_alive())
+                send(values_.chance(60) && !session_.is_aborted() ? "RELEASE s" : "ROLLBACK TO s");
         }
         if (!session_.is_alive()) return;
         if (begin.find("READ ONLY") != std::string::npos && !session_.is_aborted() &&
@@ -268,17 +299,26 @@ class Program {
     bool call(bool in_transaction) {
         // Each in its turn, so that none is left out.
         Function *function = &functions_[(number_ * 7 + calls_) % functions_.size()];
-        while (!in_transaction && function->is_internal) function = &functions_[values_.below(static_cast<unsigned>(functions_.size()))];
+        while (!in_transaction && function->is_internal)
+            function = &functions_[values_.below(static_cast<unsigned>(functions_.size()))];
         ++calls_;
         ++function->calls;
         values_.begin_call();
-        const Outcome outcome = send(statement(*function));
+        const std::string sql = statement(*function);
+        session_.take_warning();
+        const Outcome outcome = send(sql);
+        // Leaks are told in warnings; of ours there are none, but for what internals say.
+        const std::string warning = session_.take_warning();
+        if (!warning.empty() && !function->is_internal) complain(function->name + " warns: " + warning);
         if (outcome.sqlstate.empty()) {
             ++function->successes;
-            if (role_ == "fuzz_nobody" && !swallows_ && function->name.starts_with("ledger")) complain("a role without access has called " + function->name);
+            if (role_ == "fuzz_nobody" && !swallows_ && function->name.starts_with("ledger"))
+                complain("a role without access has called " + function->name);
         } else {
             ++refusals_[outcome.sqlstate];
-            if (!outcome.complaint.empty() && !(outcome.sqlstate == "57014" && is_large())) complain(function->name + ": " + outcome.complaint);
+            const bool is_fine =
+                is_explained(function->name, outcome.sqlstate) || (outcome.sqlstate == "57014" && is_large());
+            if (!outcome.complaint.empty() && !is_fine) complain(function->name + ": " + outcome.complaint);
         }
         return !function->is_internal;
     }
@@ -311,14 +351,16 @@ class Program {
     // Its name with arguments, by position or by name.
     std::string invocation(const Function &function) {
         const std::vector<std::string> values = arguments(function);
-        const bool by_name = values_.chance(30) && !function.arguments.empty() && !function.arguments[0].name.empty();
+        const bool by_name =
+            values_.chance(30) && !function.arguments.empty() && !function.arguments[0].name.empty();
         std::string list;
         for (std::size_t i = 0; i < values.size(); ++i) {
             if (function.arguments[i].has_default && values_.chance(30)) {
                 if (by_name) continue;
                 break;
             }
-            list += (list.empty() ? "" : ", ") + (by_name ? quoted(function.arguments[i].name) + " => " : "") + values[i];
+            list += (list.empty() ? "" : ", ") +
+                    (by_name ? quoted(function.arguments[i].name) + " => " : "") + values[i];
         }
         return function.name + "(" + list + ")";
     }
@@ -326,14 +368,16 @@ class Program {
     std::string prepared(const Function &function) {
         std::string types, parameters, values;
         for (const std::string &value : arguments(function)) {
-            const std::string number = std::to_string(std::count(parameters.begin(), parameters.end(), '$') + 1);
+            const std::string number =
+                std::to_string(std::count(parameters.begin(), parameters.end(), '$') + 1);
             types += (types.empty() ? "" : ", ") + function.arguments[std::stoul(number) - 1].type;
             parameters += (parameters.empty() ? "$" : ", $") + number;
             values += (values.empty() ? "" : ", ") + value;
         }
         send("DEALLOCATE ALL");
         const auto list = [](const std::string &items) { return items.empty() ? "" : "(" + items + ")"; };
-        const std::string prepare = "PREPARE p" + list(types) + " AS SELECT * FROM " + function.name + "(" + parameters + ")";
+        const std::string prepare =
+            "PREPARE p" + list(types) + " AS SELECT * FROM " + function.name + "(" + parameters + ")";
         if (!send(prepare).sqlstate.empty()) return prepare;
         return "EXECUTE p" + list(values);
     }
@@ -346,8 +390,9 @@ class Program {
         std::vector<std::string> values;
         for (const Argument &argument : function.arguments) {
             const bool edge = values_.chance(percent) || (one_is_odd && values.size() == odd);
-            values.push_back("(" + (edge ? values_.edge(argument.type) : values_.sensible(argument.type, argument.name)) + ")::" +
-                             argument.type);
+            values.push_back(
+                "(" + (edge ? values_.edge(argument.type) : values_.sensible(argument.type, argument.name)) +
+                ")::" + argument.type);
         }
         return values;
     }
@@ -386,7 +431,8 @@ class Fuzzer {
         functions_ = read_functions(database);
         const Clock::time_point end = Clock::now() + std::chrono::seconds(options_.seconds);
         unsigned number = options_.from;
-        for (; Clock::now() < end && (options_.programs == 0 || number < options_.from + options_.programs); ++number) {
+        for (; Clock::now() < end && (options_.programs == 0 || number < options_.from + options_.programs);
+             ++number) {
             if (number % 200 == 0) refresh();
             run_program(number);
         }
@@ -401,19 +447,23 @@ class Fuzzer {
         for (const auto &[complaint, script] : program.run()) tell(number, complaint, script);
         calls_ += program.calls();
         for (const auto &[sqlstate, count] : program.refusals()) refusals_[sqlstate] += count;
-        if (!session_.is_alive() && !session_.connect()) throw std::runtime_error("the server does not come back");
+        if (!session_.is_alive() && !session_.connect())
+            throw std::runtime_error("the server does not come back");
     }
 
     void tell(unsigned number, const std::string &complaint, const std::string &script) {
         if (++findings_[kind_of(complaint)] > 1) return;
-        std::printf("\nFINDING (--seed %u --from %u --programs 1): %s\n%s", options_.seed, number, complaint.c_str(), script.c_str());
+        std::printf("\nFINDING (--seed %u --from %u --programs 1): %s\n%s", options_.seed, number,
+                    complaint.c_str(), script.c_str());
     }
 
     // A new session, and accounts that can be used again.
     void refresh() {
         if (number_of_sessions_++ > 0) check_ledger("a session");
         if (!session_.connect()) throw std::runtime_error("the server does not come back");
-        session_.run("SELECT ledger.unfreeze_account(account) FROM ledger.accounts WHERE state = 'frozen' AND account <> 'frozen'");
+        session_.run(
+            "SELECT ledger.unfreeze_account(account) FROM ledger.accounts WHERE state = 'frozen' AND account "
+            "<> 'frozen'");
         session_.run("SELECT ledger.transfer('world', 'a' || i, 100) FROM generate_series(0, 9) AS i");
         session_.run("SELECT ledger.hold('a' || i, 'world', 1) FROM generate_series(0, 9) AS i");
         session_.run("SELECT ledger.add_stock('s' || i, 100) FROM generate_series(0, 4) AS i");
@@ -422,11 +472,14 @@ class Fuzzer {
     }
 
     void check_ledger(const char *when) {
-        for (const char *check : {"SELECT c::text FROM ledger.check_invariants() AS c", "SELECT v::text FROM ledger.verify() AS v"}) {
+        for (const char *check : {"SELECT c::text FROM ledger.check_invariants() AS c",
+                                  "SELECT v::text FROM ledger.verify() AS v"}) {
             const Outcome outcome = session_.run(check);
             const std::string wrong = session_.value(check);
-            if (!outcome.sqlstate.empty()) tell(0, outcome.complaint.empty() ? outcome.sqlstate : outcome.complaint, check);
-            if (!wrong.empty()) tell(0, "the ledger is not whole after " + std::string(when) + ": " + wrong, check);
+            if (!outcome.sqlstate.empty())
+                tell(0, outcome.complaint.empty() ? outcome.sqlstate : outcome.complaint, check);
+            if (!wrong.empty())
+                tell(0, "the ledger is not whole after " + std::string(when) + ": " + wrong, check);
         }
     }
 
@@ -441,8 +494,10 @@ class Fuzzer {
         std::printf("\nrefusals:");
         for (const auto &[sqlstate, count] : refusals_) std::printf(" %s %ld", sqlstate.c_str(), count);
         std::printf("\nnever succeeded:%s\n", never.empty() ? " none" : never.c_str());
-        std::printf("seed %u: %u programs, %ld calls; of %zu functions %ld called, %ld with success; %zu kinds of findings\n",
-                    options_.seed, programs, calls_, functions_.size(), called, succeeded, findings_.size());
+        std::printf(
+            "seed %u: %u programs, %ld calls; of %zu functions %ld called, %ld with success; %zu kinds of "
+            "findings\n",
+            options_.seed, programs, calls_, functions_.size(), called, succeeded, findings_.size());
     }
 
     const Options options_;
@@ -463,7 +518,10 @@ int main(int argc, char **argv) {
                      {{"seconds", [&](const char *text) { options.seconds = positive("seconds", text); }},
                       {"seed", [&](const char *text) { options.seed = seed_from(text); }},
                       {"from", [&](const char *text) { options.from = seed_from(text); }},
-                      {"programs", [&](const char *text) { options.programs = static_cast<unsigned>(positive("programs", text)); }},
+                      {"programs",
+                       [&](const char *text) {
+                           options.programs = static_cast<unsigned>(positive("programs", text));
+                       }},
                       {"print", [&](const char *) { options.prints = true; }, true}});
         return Fuzzer(options).run();
     });

@@ -34,8 +34,9 @@ class Values {
             return std::to_string(name == "scale" ? below(19) : name == "attempt" ? 1 : below(20) + 1);
         if (type == "boolean") return pick(std::vector<std::string>{"true", "false"});
         if (type == "jsonb")
-            return name == "digest" ? "fuzz.digest()"
-                                    : pick(std::vector<std::string>{"NULL", "'{}'", "'{\"a\": [1, 2.50, null]}'"});
+            return name == "digest"
+                       ? "fuzz.digest()"
+                       : pick(std::vector<std::string>{"NULL", "'{}'", "'{\"a\": [1, 2.50, null]}'"});
         if (type == "interval")
             return pick(std::vector<std::string>{"'15 minutes'", "'1 day'", "'1 microsecond'", "NULL"});
         if (type == "timestamp with time zone")
@@ -68,20 +69,22 @@ class Values {
         if (name == "asset") return pick(std::vector<std::string>{"'USD'", "'JPY'", "'BTC'", "'STOCK'"});
         if (name == "scope" || name == "wanted")
             return pick(std::vector<std::string>{"'transfers'", "'audit'", "'default'", "NULL"});
-        if (name == "level") return pick(std::vector<std::string>{"'reader'", "'writer'", "'operator'", "'auditor'"});
+        if (name == "level")
+            return pick(std::vector<std::string>{"'reader'", "'writer'", "'operator'", "'auditor'"});
         if (name == "client") return chance(80) ? "'shop'" : numbered("client", 5);
         if (name == "secret") return chance(80) ? "repeat('s', 32)" : "NULL";
         if (name == "nonce" || name == "message_id") return numbered("nonce", 100000);
-        if (name == "condition") return pick(std::vector<std::string>{"'unknown_account'", "'invalid_amount'"});
+        if (name == "condition")
+            return pick(std::vector<std::string>{"'unknown_account'", "'invalid_amount'"});
         if (name == "code") return chance(40) ? numbered("new", 1000) : account();
         if (name == "source" || name == "destination" || name == "account") return account();
         return numbered("text ", 3);
     }
 
     std::string account() {
-        return chance(70)
-                   ? numbered("a", 10)
-                   : pick(std::vector<std::string>{"'world'", "'frozen'", "'closed'", "'bounded'", "'yen'", "'s0'", "'c0'"});
+        return chance(70) ? numbered("a", 10)
+                          : pick(std::vector<std::string>{"'world'", "'frozen'", "'closed'", "'bounded'",
+                                                          "'yen'", "'s0'", "'c0'"});
     }
 
     std::string sensible_bigint(const std::string &name) {
@@ -100,20 +103,47 @@ class Values {
         const std::string element = type.substr(0, type.size() - 2);
         const std::string singular = name.empty() ? name : name.substr(0, name.size() - 1);
         if (length_ > 10)
-            return "array_fill(" + sensible(element, singular) + "::" + element + ", ARRAY[" + std::to_string(length_) + "])";
+            return "array_fill(" + sensible(element, singular) + "::" + element + ", ARRAY[" +
+                   std::to_string(length_) + "])";
         std::string elements;
         for (unsigned i = 0; i < length_; ++i) elements += (i > 0 ? ", " : "") + sensible(element, singular);
         return "ARRAY[" + elements + "]::" + type;
     }
 
     std::string edge_text() {
-        return pick(std::vector<std::string>{
-            "NULL", "''", "' '", "'a'", "'a0'", "repeat('x', 64)", "repeat('x', 65)", "repeat('x', 250)", "repeat('x', 255)",
-            "repeat('x', 256)", "repeat('x', 10000)", "repeat('x', 1000000)", "repeat(chr(28450), 255)",
-            "repeat(chr(128512), 255)", "repeat(chr(128512), 256)", "'e' || chr(769)", "chr(8203)",
-            "chr(8238) || 'abc' || chr(8236)", "chr(1)", "chr(127)", "'a' || chr(10) || 'b'", "chr(9)", "chr(39) || chr(34)",
-            "chr(92)", "repeat(chr(92) || chr(39), 100)", "'NULL'", "'%s%n%d'", "'$1'", "'stock:supply'", "'s0:sold'",
-            "chr(1114111)", "'transfers'", "md5(random()::text)"});
+        return pick(std::vector<std::string>{"NULL",
+                                             "''",
+                                             "' '",
+                                             "'a'",
+                                             "'a0'",
+                                             "repeat('x', 64)",
+                                             "repeat('x', 65)",
+                                             "repeat('x', 250)",
+                                             "repeat('x', 255)",
+                                             "repeat('x', 256)",
+                                             "repeat('x', 10000)",
+                                             "repeat('x', 1000000)",
+                                             "repeat(chr(28450), 255)",
+                                             "repeat(chr(128512), 255)",
+                                             "repeat(chr(128512), 256)",
+                                             "'e' || chr(769)",
+                                             "chr(8203)",
+                                             "chr(8238) || 'abc' || chr(8236)",
+                                             "chr(1)",
+                                             "chr(127)",
+                                             "'a' || chr(10) || 'b'",
+                                             "chr(9)",
+                                             "chr(39) || chr(34)",
+                                             "chr(92)",
+                                             "repeat(chr(92) || chr(39), 100)",
+                                             "'NULL'",
+                                             "'%s%n%d'",
+                                             "'$1'",
+                                             "'stock:supply'",
+                                             "'s0:sold'",
+                                             "chr(1114111)",
+                                             "'transfers'",
+                                             "md5(random()::text)"});
     }
 
     std::string edge_bytea() {
@@ -151,12 +181,30 @@ class Values {
     }
 
     std::string edge_json() {
-        static const std::vector<std::string> kScalars = {
-            "'null'", "'1'", "'0'", "'-1'", "'1.0'", "'1e100'", "'1e-100'", "'999999999999999999'", "'9223372036854775808'",
-            "'\"1\"'", "'\"\"'", "'true'", "'[]'", "'{}'", "'[1]'", "'{\"a\": 1}'", "to_jsonb(repeat('0', 64))",
-            "to_jsonb(repeat('f', 65))", "to_jsonb(repeat('F', 64))", "to_jsonb(chr(128512) || chr(1))"};
+        static const std::vector<std::string> kScalars = {"'null'",
+                                                          "'1'",
+                                                          "'0'",
+                                                          "'-1'",
+                                                          "'1.0'",
+                                                          "'1e100'",
+                                                          "'1e-100'",
+                                                          "'999999999999999999'",
+                                                          "'9223372036854775808'",
+                                                          "'\"1\"'",
+                                                          "'\"\"'",
+                                                          "'true'",
+                                                          "'[]'",
+                                                          "'{}'",
+                                                          "'[1]'",
+                                                          "'{\"a\": 1}'",
+                                                          "to_jsonb(repeat('0', 64))",
+                                                          "to_jsonb(repeat('f', 65))",
+                                                          "to_jsonb(repeat('F', 64))",
+                                                          "to_jsonb(chr(128512) || chr(1))"};
         if (chance(30))
-            return "fuzz.digest(" + pick(std::vector<std::string>{"'version'", "'seal'", "'hash'", "'signature'", "'database'"}) +
+            return "fuzz.digest(" +
+                   pick(std::vector<std::string>{"'version'", "'seal'", "'hash'", "'signature'",
+                                                 "'database'"}) +
                    ", " + (chance(20) ? "NULL" : pick(kScalars) + "::jsonb") + ")";
         if (chance(50)) return pick(kScalars) + "::jsonb";
         return pick(std::vector<std::string>{
@@ -168,36 +216,81 @@ class Values {
     }
 
     inline static const std::vector<std::string> kRelations = {
-        "NULL", "'fuzz.plain'", "'fuzz.plain'", "'fuzz.plain'", "'fuzz.no_key'", "'fuzz.\"Odd \"\"name\"'", "'fuzz.parted'", "'fuzz.part'",
-        "'fuzz.child'", "'fuzz.unlogged'", "'fuzz.a_view'", "'fuzz.a_matview'", "'fuzz.a_sequence'", "'fuzz.a_type'",
-        "'fuzz.a_foreign'", "'fuzz.plain_pkey'", "'pg_catalog.pg_class'", "'pg_catalog.pg_authid'",
-        "'information_schema.sql_features'", "'ledger_data.transfer'", "'ledger_data.audit'", "'ledger.accounts'",
-        "(SELECT reltoastrelid FROM pg_catalog.pg_class WHERE oid = 'fuzz.plain'::regclass)", "0::oid", "4294967295::oid",
-        "99999::oid", "'pg_temp.fuzz_temporary'"};
+        "NULL",
+        "'fuzz.plain'",
+        "'fuzz.plain'",
+        "'fuzz.plain'",
+        "'fuzz.no_key'",
+        "'fuzz.\"Odd \"\"name\"'",
+        "'fuzz.parted'",
+        "'fuzz.part'",
+        "'fuzz.child'",
+        "'fuzz.unlogged'",
+        "'fuzz.a_view'",
+        "'fuzz.a_matview'",
+        "'fuzz.a_sequence'",
+        "'fuzz.a_type'",
+        "'fuzz.a_foreign'",
+        "'fuzz.plain_pkey'",
+        "'pg_catalog.pg_class'",
+        "'pg_catalog.pg_authid'",
+        "'information_schema.sql_features'",
+        "'ledger_data.transfer'",
+        "'ledger_data.audit'",
+        "'ledger.accounts'",
+        "(SELECT reltoastrelid FROM pg_catalog.pg_class WHERE oid = 'fuzz.plain'::regclass)",
+        "0::oid",
+        "4294967295::oid",
+        "99999::oid",
+        "'pg_temp.fuzz_temporary'"};
 
     inline static const std::map<std::string, std::vector<std::string>> kEdges = {
         {"numeric",
-         {"NULL", "0", "-0.0", "-1", "1", "0.01", "0.001", "'NaN'", "'Infinity'", "'-Infinity'", "1e-16383", "1e131071",
-          "repeat('9', 131072)::numeric", "('0.' || repeat('9', 16383))::numeric", "92233720368547758.07",
-          "92233720368547758.08", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "1e-18", "1e-19",
-          "9.223372036854775807", "1.10", "1.1000000000000000000000000000"}},
+         {"NULL",
+          "0",
+          "-0.0",
+          "-1",
+          "1",
+          "0.01",
+          "0.001",
+          "'NaN'",
+          "'Infinity'",
+          "'-Infinity'",
+          "1e-16383",
+          "1e131071",
+          "repeat('9', 131072)::numeric",
+          "('0.' || repeat('9', 16383))::numeric",
+          "92233720368547758.07",
+          "92233720368547758.08",
+          "9223372036854775807",
+          "9223372036854775808",
+          "-9223372036854775808",
+          "1e-18",
+          "1e-19",
+          "9.223372036854775807",
+          "1.10",
+          "1.1000000000000000000000000000"}},
         {"bigint",
-         {"NULL", "0", "1", "-1", "2147483647", "4294967296", "281474976710656", "281474976710657", "9223372036854775807",
-          "-9223372036854775808", "999999999999999999"}},
+         {"NULL", "0", "1", "-1", "2147483647", "4294967296", "281474976710656", "281474976710657",
+          "9223372036854775807", "-9223372036854775808", "999999999999999999"}},
         {"integer", {"NULL", "0", "1", "-1", "18", "19", "1000", "2147483647", "'-2147483648'"}},
         {"boolean", {"NULL", "true", "false"}},
         {"interval",
-         {"NULL", "'0'", "'1 microsecond'", "'-1 day'", "'100 years'", "'100 years 1 day'", "'178000000 years'",
-          "'-178000000 years'", "make_interval(months => 2147483647)", "'-2147483648 months'", "'2147483647 days'",
-          "'-2147483648 days'", "'-2562047788:00:54.775808'", "'2562047788:00:54.775807'", "'1 month -30 days'",
+         {"NULL", "'0'", "'1 microsecond'", "'-1 day'", "'100 years'", "'100 years 1 day'",
+          "'178000000 years'", "'-178000000 years'", "make_interval(months => 2147483647)",
+          "'-2147483648 months'", "'2147483647 days'", "'-2147483648 days'", "'-2562047788:00:54.775808'",
+          "'2562047788:00:54.775807'", "'1 month -30 days'",
           "'2147483647 months 2147483647 days 2562047788:00:54.775807'", "'infinity'"}},
         {"timestamp with time zone",
-         {"NULL", "now()", "'infinity'", "'-infinity'", "'4714-11-24 00:00:00+00 BC'", "'294276-12-31 23:59:59.999999+00'",
-          "'epoch'", "'2000-01-01'", "'9999-12-31 23:59:59.999999+00'", "'10000-01-01'", "'0001-01-01 BC'"}},
+         {"NULL", "now()", "'infinity'", "'-infinity'", "'4714-11-24 00:00:00+00 BC'",
+          "'294276-12-31 23:59:59.999999+00'", "'epoch'", "'2000-01-01'", "'9999-12-31 23:59:59.999999+00'",
+          "'10000-01-01'", "'0001-01-01 BC'"}},
         {"regrole",
-         {"NULL", "'fuzz_reader'", "'fuzz_writer'", "'\"fuzz \"\"odd\"\"\"'", "'postgres'", "'pg_read_all_data'", "0::oid",
-          "4294967295::oid", "99999::oid"}},
-        {"name", {"NULL", "'name'", "'price'", "'id'", "''", "'no such'", "repeat('x', 63)", "'a column'", "chr(128512)", "'ctid'"}},
+         {"NULL", "'fuzz_reader'", "'fuzz_writer'", "'\"fuzz \"\"odd\"\"\"'", "'postgres'",
+          "'pg_read_all_data'", "0::oid", "4294967295::oid", "99999::oid"}},
+        {"name",
+         {"NULL", "'name'", "'price'", "'id'", "''", "'no such'", "repeat('x', 63)", "'a column'",
+          "chr(128512)", "'ctid'"}},
     };
 
     std::mt19937 random_;

@@ -38,7 +38,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     } else if (decimal && text.front() != '+') {
         const Decimal unit = power_of_ten(kDecimalPlaces - scale);
         const Decimal magnitude = *decimal < 0 ? -*decimal : *decimal;
-        REQUIRE(error == AmountError::too_many_decimals ? magnitude % unit != 0 : magnitude / unit > kBalanceMax);
+        REQUIRE(error == AmountError::too_many_decimals ? magnitude % unit != 0
+                                                        : magnitude / unit > kBalanceMax);
     }
     return 0;
 }

@@ -8,12 +8,12 @@
 #include <string>
 
 // What must hold, in a build without NDEBUG or with it.
-#define REQUIRE(condition)                                                          \
-    do {                                                                            \
-        if (!(condition)) {                                                         \
+#define REQUIRE(condition)                                                               \
+    do {                                                                                 \
+        if (!(condition)) {                                                              \
             std::fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-            std::abort();                                                           \
-        }                                                                           \
+            std::abort();                                                                \
+        }                                                                                \
     } while (false)
 
 // A field as COPY TO writes it.

@@ -45,7 +45,8 @@ void move(Model &model, Transaction &transaction, Minor amount, bool is_out) {
         REQUIRE(Wide{transaction.share.net} == Wide{share.net} + (is_out ? -Wide{amount} : Wide{amount}));
         return;
     }
-    REQUIRE(model.bounds.low == bounds.low && model.bounds.high == bounds.high && transaction.share.net == share.net);
+    REQUIRE(model.bounds.low == bounds.low && model.bounds.high == bounds.high &&
+            transaction.share.net == share.net);
     // For sure: the best that can become of the others is not enough.
     const Wide best = is_out ? highest(bounds, share) - amount : lowest(bounds, share) + amount;
     if (grant == Grant::refused) REQUIRE(is_out ? best < model.floor : best > model.ceiling);

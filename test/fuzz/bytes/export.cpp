@@ -70,30 +70,42 @@ std::optional<std::array<std::int64_t, 2>> verify(const Files &files) {
     return std::array{seals.covered(0), seals.covered(1)};
 }
 
-// Replaces bytes, takes lines away, doubles them, changes their places.
-void edit(FuzzedDataProvider &input, std::string &file) {
-    if (input.ConsumeBool() && !file.empty()) {
-        const auto at = input.ConsumeIntegralInRange<std::size_t>(0, file.size() - 1);
-        file.replace(at, input.ConsumeIntegralInRange<std::size_t>(0, 3), input.ConsumeRandomLengthString(20));
-        return;
-    }
+void edit_lines(FuzzedDataProvider &input, std::string &file) {
     std::vector<std::string> lines = lines_of(file);
     if (lines.empty()) return;
-    const auto one = input.ConsumeIntegralInRange<std::size_t>(0, lines.size() - 1);
-    const auto other = input.ConsumeIntegralInRange<std::size_t>(0, lines.size() - 1);
-    const auto distance = [](std::size_t i) { return static_cast<std::ptrdiff_t>(i); };
+    const auto one = lines.begin() + input.ConsumeIntegralInRange<long>(0, std::ssize(lines) - 1);
+    const auto other = lines.begin() + input.ConsumeIntegralInRange<long>(0, std::ssize(lines) - 1);
     switch (input.ConsumeIntegralInRange(0, 2)) {
         case 0:
-            lines.erase(lines.begin() + distance(std::min(one, other)), lines.begin() + distance(std::max(one, other)) + 1);
+            lines.erase(std::min(one, other), std::max(one, other) + 1);
             break;
         case 1:
-            lines.insert(lines.begin() + distance(one), lines[other]);
+            lines.insert(one, std::string(*other));
             break;
         default:
-            std::swap(lines[one], lines[other]);
+            std::swap(*one, *other);
     }
     file.clear();
     for (const std::string &line : lines) file += line + '\n';
+}
+
+// Changes a digit into another, replaces bytes, or takes lines away, doubles them,
+// changes their places.
+void edit(FuzzedDataProvider &input, std::string &file) {
+    if (file.empty()) return;
+    const auto at = input.ConsumeIntegralInRange<std::size_t>(0, file.size() - 1);
+    switch (input.ConsumeIntegralInRange(0, 3)) {
+        case 0:
+        case 1:
+            file[at] ^= static_cast<char>(input.ConsumeIntegralInRange(1, 7));
+            break;
+        case 2:
+            file.replace(at, input.ConsumeIntegralInRange<std::size_t>(0, 3),
+                         input.ConsumeRandomLengthString(20));
+            break;
+        default:
+            edit_lines(input, file);
+    }
 }
 
 }  // namespace
@@ -106,7 +118,7 @@ extern "C" int LLVMFuzzerInitialize(int *, char ***) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size) {
     FuzzedDataProvider input(data, size);
     Files files = original();
-    for (int edits = input.ConsumeIntegralInRange(1, 4); edits > 0; --edits)
+    for (int edits = input.ConsumeBool() ? 1 : input.ConsumeIntegralInRange(1, 4); edits > 0; --edits)
         edit(input, files[input.ConsumeIntegralInRange<std::size_t>(0, 2)]);
     const auto sealed = verify(files);
     if (!sealed) return 0;

@@ -24,9 +24,11 @@ struct Drawn {
 
 Drawn draw(FuzzedDataProvider &input, std::size_t integers, std::size_t texts) {
     Drawn drawn;
-    for (std::size_t i = 0; i < integers; ++i) drawn.integers.push_back(input.ConsumeIntegral<std::int64_t>());
+    for (std::size_t i = 0; i < integers; ++i)
+        drawn.integers.push_back(input.ConsumeIntegral<std::int64_t>());
     for (std::size_t i = 0; i < texts; ++i)
-        drawn.texts.push_back(input.ConsumeBool() ? std::optional(input.ConsumeRandomLengthString(2000)) : std::nullopt);
+        drawn.texts.push_back(input.ConsumeBool() ? std::optional(input.ConsumeRandomLengthString(2000))
+                                                  : std::nullopt);
     return drawn;
 }
 
@@ -59,8 +61,9 @@ ledger::AuditRecord audit_of(const Drawn &d) {
     record.txid = ledger::Txid{d.integers[3]};
     record.at_us = d.integers[4];
     record.relation_oid = static_cast<std::uint32_t>(d.integers[5]);
-    ledger::Text *texts[] = {&record.relation, &record.operation, &record.key, &record.old_row, &record.new_row,
-                             &record.actor, &record.acting_as, &record.application, &record.client};
+    ledger::Text *texts[] = {&record.relation,  &record.operation,   &record.key,
+                             &record.old_row,   &record.new_row,     &record.actor,
+                             &record.acting_as, &record.application, &record.client};
     for (std::size_t i = 0; i < d.texts.size(); ++i) *texts[i] = view_of(d.texts[i]);
     return record;
 }
@@ -123,7 +126,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     if (at < integers)
         other.integers[at] = input.ConsumeIntegral<std::int64_t>();
     else
-        other.texts[at - integers] = input.ConsumeBool() ? std::optional(input.ConsumeRandomLengthString(2000)) : std::nullopt;
+        other.texts[at - integers] =
+            input.ConsumeBool() ? std::optional(input.ConsumeRandomLengthString(2000)) : std::nullopt;
     narrow(one, is_transfer);
     narrow(other, is_transfer);
     if (is_transfer) {

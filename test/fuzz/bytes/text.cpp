@@ -26,7 +26,8 @@ void check_copy(const std::string &text) {
     const auto fields = split(text);
     if (!fields) return;
     std::string line;
-    for (const auto &field : *fields) line += (&field == fields->data() ? "" : "\t") + (field ? copied(*field) : "\\N");
+    for (const auto &field : *fields)
+        line += (&field == fields->data() ? "" : "\t") + (field ? copied(*field) : "\\N");
     REQUIRE(split(line) == fields);
 }
 
@@ -73,7 +74,8 @@ void check_heads(const std::string &bytes) {
     std::vector<Head> heads;
     if (!read_heads(bytes, heads)) return;
     REQUIRE(heads.size() * 43 == bytes.size());
-    for (const Head &head : heads) REQUIRE(head.scope < 2 && head.lane >= 0 && head.lane < 1024 && head.seq > 0);
+    for (const Head &head : heads)
+        REQUIRE(head.scope < 2 && head.lane >= 0 && head.lane < 1024 && head.seq > 0);
 }
 
 }  // namespace

@@ -50,6 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t byte
     (at < path.size() ? path[at] : leaf)[byte] ^= static_cast<char>(flip);
     REQUIRE(merkle::root_by_path(leaf, index, size, path) != root);
     // Any path, of any index and size, ends.
-    merkle::root_by_path(leaf, input.ConsumeIntegral<std::uint64_t>(), input.ConsumeIntegral<std::uint64_t>(), path);
+    merkle::root_by_path(leaf, input.ConsumeIntegral<std::uint64_t>(), input.ConsumeIntegral<std::uint64_t>(),
+                         path);
     return 0;
 }

@@ -1,4 +1,4 @@
-# Sourced by ../run: libFuzzer, with AddressSanitizer and UBSan, on what parses bytes.
+# Sourced by run: libFuzzer, with AddressSanitizer and UBSan, on what parses bytes.
 # Each target begins with what has made it fail before (found/TARGET) and with
 # test/vectors; a new failure is left in build/fuzz, to be added there.
 # shellcheck shell=bash
