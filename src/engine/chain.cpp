@@ -8,7 +8,7 @@ namespace {
 
 // A hash that is none is left zero, and so fits nothing.
 void read_seal(HeapTuple tuple, TupleDesc shape, Seal &seal) {
-    seal = {*row_of<SealRow>(tuple), {}, {}, {}, {}};
+    seal = {copy_of_row<SealRow>(tuple), {}, {}, {}, {}};
     bool is_null;
     const auto hash = [&](AttrNumber column, Hash &to) {
         hash_in(heap_getattr(tuple, column, shape, &is_null), to);

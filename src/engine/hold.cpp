@@ -118,7 +118,7 @@ bool find_hold(TransferId id, Hold &hold) {
     return with_latest_snapshot([&](Snapshot snapshot) {
         return with_table(storage().hold, AccessShareLock, [&](Relation table) {
             HeapTuple tuple = find_version(table, id, snapshot);
-            if (tuple) hold = {*row_of<HoldRow>(tuple), tuple->t_self};
+            if (tuple) hold = {copy_of_row<HoldRow>(tuple), tuple->t_self};
             return tuple != nullptr;
         });
     });
@@ -129,7 +129,7 @@ bool lock_hold(TransferId id, bool wait, Hold &hold) {
         return with_table(storage().hold, RowExclusiveLock, [&](Relation table) {
             HeapTuple tuple = find_version(table, id, snapshot);
             if (tuple) tuple = lock_row(table, tuple->t_self, wait);
-            if (tuple) hold = {*row_of<HoldRow>(tuple), tuple->t_self};
+            if (tuple) hold = {copy_of_row<HoldRow>(tuple), tuple->t_self};
             return tuple != nullptr;
         });
     });

@@ -158,6 +158,14 @@ const Row *row_of(HeapTuple tuple) {
     return reinterpret_cast<const Row *>(GETSTRUCT(tuple));
 }
 
+// A copy of it. A row ends with its last column, the struct perhaps with padding after it.
+template <typename Row>
+Row copy_of_row(HeapTuple tuple) {
+    Row row = {};
+    memcpy(&row, row_of<Row>(tuple), Min(sizeof row, tuple->t_len - tuple->t_data->t_hoff));
+    return row;
+}
+
 // Locks the row at tid, whose newest version is returned as a copy in the current
 // memory context, against other changes until the transaction ends. Null if it has
 // been deleted; or, without wait, if another transaction has it.

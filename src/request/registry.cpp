@@ -48,7 +48,7 @@ Type *column(HeapTuple tuple, Relation table, AttrNumber number) {
 
 Request request_in(HeapTuple tuple, Relation table, const RequestName &name) {
     Request request = new_request(name);
-    request.row = *row_of<RequestRow>(tuple);
+    request.row = copy_of_row<RequestRow>(tuple);
     request.tid = tuple->t_self;
     request.fingerprint = column<bytea>(tuple, table, RequestColumn::fingerprint);
     request.arguments = column<Jsonb>(tuple, table, RequestColumn::arguments);

@@ -51,7 +51,7 @@ Found look_up(Relation table, text *xid) {
 bool lock_version(Relation table, HeapTuple version, text *xid, bool wait, Tcc &tcc) {
     return with_latest_snapshot([&](Snapshot) {
         HeapTuple tuple = lock_row(table, version->t_self, wait);
-        if (tuple) tcc = {*row_of<TccRow>(tuple), xid, nullptr, tuple};
+        if (tuple) tcc = {copy_of_row<TccRow>(tuple), xid, nullptr, tuple};
         return tuple != nullptr;
     });
 }
