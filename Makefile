@@ -57,7 +57,7 @@ build/%: client/%.cpp $(wildcard client/*.hpp)
 # The auditor's program comes with the extension; the others are for its tests and demos.
 build/ledger_verify: CLIENT_LIBS = -lcrypto
 
-install: install-verify
+install: $(if $(CLIENTS),install-verify)
 uninstall: uninstall-verify
 
 install-verify: build/ledger_verify docs/ledger_verify.1
