@@ -48,6 +48,7 @@ class Result {
     }
 
     int rows() const { return PQntuples(raw_.get()); }
+    int columns() const { return PQnfields(raw_.get()); }
     long affected() const { return std::atol(PQcmdTuples(raw_.get())); }
     std::string text(int row, int column) const { return PQgetvalue(raw_.get(), row, column); }
     bool is_null(int row, int column) const { return PQgetisnull(raw_.get(), row, column) == 1; }
@@ -109,7 +110,8 @@ class Connection {
         raw_.reset(PQconnectdbParams(keywords, values, 1));
         if (!alive()) throw Error(PQerrorMessage(raw_.get()), "08001");
         PQsetNoticeProcessor(
-            raw_.get(), [](void *, const char *) {}, nullptr);
+            raw_.get(), [](void *to, const char *text) { *static_cast<std::string *>(to) += text; },
+            notice_.get());
     }
 
     bool alive() const { return PQstatus(raw_.get()) == CONNECTION_OK; }
@@ -133,6 +135,9 @@ class Connection {
         if (!result.copies_out()) result.require();
         return CopyOut(raw_.get());
     }
+
+    // The notices and warnings that came since it was last asked.
+    std::string take_notice() { return std::exchange(*notice_, {}); }
 
     // Breaks the connection off, whatever it is doing.
     void close() { raw_.reset(); }
@@ -210,6 +215,7 @@ class Connection {
         return values;
     }
 
+    std::unique_ptr<std::string> notice_ = std::make_unique<std::string>();  // stays where it is in a move
     std::unique_ptr<PGconn, decltype(&PQfinish)> raw_;
     std::optional<Result> answer_;
 };
