@@ -93,7 +93,12 @@ start_cluster() {
     unset PGSERVICE PGPASSWORD PGOPTIONS
 }
 
+# It, and any other server whose data is in the work directory.
 stop_cluster() {
-    [ -f "${work:-}/data/postmaster.pid" ] || return 0
-    unprivileged "$("$PG_CONFIG" --bindir)/pg_ctl" -D "$work/data" -m immediate -w stop >/dev/null 2>&1 || true
+    [ -n "${work:-}" ] || return 0
+    local file
+    for file in "$work"/*/postmaster.pid; do
+        [ -f "$file" ] || continue
+        unprivileged "$("$PG_CONFIG" --bindir)/pg_ctl" -D "${file%/*}" -m immediate -w stop >/dev/null 2>&1 || true
+    done
 }
