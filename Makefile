@@ -131,13 +131,16 @@ build/bench_%: test/bench/%.cpp $(wildcard client/*.hpp)
 	$(CXX) $(CXX_STANDARD) -O2 -g -Wall -Wextra -Werror -Iclient -I$(shell $(PG_CONFIG) --includedir) -o $@ $< \
 		-L$(shell $(PG_CONFIG) --libdir) -lpq -lpthread -lhiredis
 
-build/torture: $(wildcard test/torture/*.cpp)
+build/torture: test/torture/torture.cpp $(wildcard test/torture/*.hpp client/*.hpp)
 	@mkdir -p build
 	$(CXX) $(CXX_STANDARD) -O2 -g -Wall -Wextra -Werror -Iclient -I$(shell $(PG_CONFIG) --includedir) -o $@ $< \
 		-L$(shell $(PG_CONFIG) --libdir) -lpq -lpthread
 
-torture: build/torture
+torture: build/torture build/ledger_verify
 	test/torture/run $(TORTURE_FLAGS)
+
+torture-plants: build/torture build/ledger_verify
+	test/torture/plants $(PLANTS)
 
 leak:
 	test/leak/run $(LEAK_FLAGS)
@@ -165,4 +168,4 @@ fuzz-bytes: $(fuzz_bytes)
 fuzz:
 	test/fuzz/run $(FUZZ_FLAGS)
 
-.PHONY: check unit regress isolation tap lint format bench bench-docs torture leak sanitize fuzz fuzz-bytes
+.PHONY: check unit regress isolation tap lint format bench bench-docs torture torture-plants leak sanitize fuzz fuzz-bytes
