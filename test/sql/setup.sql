@@ -17,6 +17,11 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 
+-- A short time, longer where the server is slow: under valgrind.
+CREATE FUNCTION helper.ms(count int) RETURNS interval LANGUAGE sql AS $$
+SELECT count * coalesce(current_setting('helper.slowness', true), '1')::int * interval '1 ms'
+$$;
+
 SELECT ledger.create_asset('USD', 2), ledger.create_asset('EUR', 2), ledger.create_asset('POINT');
 SELECT ledger.open_account('world', 'USD', floor => NULL) > 0 AS opened;
 SELECT ledger.open_account('world:eur', 'EUR', floor => NULL) > 0 AS opened;

@@ -100,13 +100,13 @@ BEGIN
         PERFORM ledger.tcc_cancel(x) WHERE state <> 'none';
         RETURN;
     END IF;
-    PERFORM ledger.tcc_begin(x, CASE WHEN state IN ('overdue', 'timed out') THEN '30 ms'::interval END, '{"m": 1}');
+    PERFORM ledger.tcc_begin(x, CASE WHEN state IN ('overdue', 'timed out') THEN helper.ms(30) END, '{"m": 1}');
     IF state <> 'empty' THEN
         PERFORM ledger.tcc_freeze(x, 'a', 'tcc:bank', 'tcc:points', 3), ledger.tcc_freeze(x, 'b', 'tcc:bank', 'tcc:points', 5);
     END IF;
     CASE state
-        WHEN 'overdue' THEN PERFORM pg_sleep(0.04);
-        WHEN 'timed out' THEN PERFORM pg_sleep(0.04), ledger.tcc_expire();
+        WHEN 'overdue' THEN PERFORM pg_sleep_for(helper.ms(40));
+        WHEN 'timed out' THEN PERFORM pg_sleep_for(helper.ms(40)), ledger.tcc_expire();
         WHEN 'confirming' THEN PERFORM ledger.tcc_confirm_branch(x, 'a');
         WHEN 'confirmed' THEN PERFORM ledger.tcc_confirm(x);
         WHEN 'canceling' THEN PERFORM ledger.tcc_cancel_branch(x, 'a');
@@ -197,17 +197,17 @@ SELECT state, call, told, again FROM tcc_seen WHERE again IS NOT NULL ORDER BY s
 SELECT call, string_agg(told, ' ' ORDER BY array_position('{none,empty,trying,overdue,confirming,confirmed,canceling,canceled,canceled unbegun,timed out}', state)) FROM tcc_seen GROUP BY call ORDER BY call;
 -- Decided by a branch, the worker goes on with the rest when the timeout has passed.
 BEGIN;
-SELECT ledger.tcc_begin('half', '30 ms'), ledger.tcc_freeze('half', 'a', 'tcc:bank', 'tcc:points', 3), ledger.tcc_freeze('half', 'b', 'tcc:bank', 'tcc:points', 5), ledger.tcc_confirm_branch('half', 'b');
-SELECT ledger.tcc_begin('half not', '30 ms'), ledger.tcc_freeze('half not', 'a', 'tcc:bank', 'tcc:points', 3), ledger.tcc_freeze('half not', 'b', 'tcc:bank', 'tcc:points', 5), ledger.tcc_cancel_branch('half not', 'b');
-SELECT pg_sleep(0.04);
+SELECT ledger.tcc_begin('half', helper.ms(30)), ledger.tcc_freeze('half', 'a', 'tcc:bank', 'tcc:points', 3), ledger.tcc_freeze('half', 'b', 'tcc:bank', 'tcc:points', 5), ledger.tcc_confirm_branch('half', 'b');
+SELECT ledger.tcc_begin('half not', helper.ms(30)), ledger.tcc_freeze('half not', 'a', 'tcc:bank', 'tcc:points', 3), ledger.tcc_freeze('half not', 'b', 'tcc:bank', 'tcc:points', 5), ledger.tcc_cancel_branch('half not', 'b');
+SELECT pg_sleep_for(helper.ms(40));
 SELECT ledger.expire_holds();
 SELECT ledger.tcc_expire();
 SELECT helper.tcc_state('half'), helper.tcc_state('half not');
 COMMIT;
 -- A call short of balance takes what an overdue branch holds; then it can only be canceled.
 BEGIN;
-SELECT ledger.tcc_begin('slow', '20 ms'), ledger.tcc_freeze('slow', 'a', 'tcc:a', 'tcc:b', (SELECT available FROM ledger.balance('tcc:a')));
-SELECT pg_sleep(0.03);
+SELECT ledger.tcc_begin('slow', helper.ms(20)), ledger.tcc_freeze('slow', 'a', 'tcc:a', 'tcc:b', (SELECT available FROM ledger.balance('tcc:a')));
+SELECT pg_sleep_for(helper.ms(30));
 SELECT ledger.transfer('tcc:a', 'world', (SELECT posted FROM ledger.balance('tcc:a'))) > 0;
 SELECT helper.tcc_state('slow');
 SELECT helper.told($$SELECT ledger.tcc_confirm('slow')$$);
