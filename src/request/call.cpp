@@ -37,6 +37,23 @@ Call call_from(FunctionCallInfo fcinfo) {
     return {{RequestKind::call, cstring_to_text(""), name_argument(fcinfo, 0, "key")}, arguments};
 }
 
+// The call as a request that is over.
+void keep(const Call &call, Jsonb *answer, TransferId transfer, TimestampTz now, TimestampTz expires_at) {
+    Request request = new_request(call.name);
+    request.row.begun_at = now;
+    request.row.expires_at = expires_at;
+    request.row.leased_until = DT_NOBEGIN;
+    request.row.transfer = static_cast<std::int64_t>(transfer);
+    request.row.attempt = 1;
+    request.row.kind = call.name.kind;
+    request.row.state = RequestState::completed;
+    request.arguments = call.arguments;
+    request.response = answer;
+    append_request(request);
+    unlock_name(call.name);
+    purge_when_due(expires_at);
+}
+
 }  // namespace
 
 JsonObject begin_arguments(const char *function) {
@@ -76,23 +93,12 @@ Recalled recall(const Call &call, int ordinal) {
 
 void remember(const Call &call, Jsonb *answer, TransferId transfer) {
     if (!call.name.key) return;
-    remember_until(call, answer, transfer, GetCurrentTimestamp() + settings.key_ttl_s * USECS_PER_SEC);
+    const TimestampTz now = GetCurrentTimestamp();
+    keep(call, answer, transfer, now, now + settings.key_ttl_s * USECS_PER_SEC);
 }
 
 void remember_until(const Call &call, Jsonb *answer, TransferId transfer, TimestampTz expires_at) {
-    Request request = new_request(call.name);
-    request.row.begun_at = GetCurrentTimestamp();
-    request.row.expires_at = expires_at;
-    request.row.leased_until = DT_NOBEGIN;
-    request.row.transfer = static_cast<std::int64_t>(transfer);
-    request.row.attempt = 1;
-    request.row.kind = call.name.kind;
-    request.row.state = RequestState::completed;
-    request.arguments = call.arguments;
-    request.response = answer;
-    append_request(request);
-    unlock_name(call.name);
-    purge_when_due(expires_at);
+    keep(call, answer, transfer, GetCurrentTimestamp(), expires_at);
 }
 
 void leave_open(const Call &call) {
