@@ -149,12 +149,12 @@ COMMIT;
 });
 foreach my $round (1 .. 3)
 {
-	my $pgbench = IPC::Run::start([ 'pgbench', '-n', '-c', '8', '-j', '2', '-T', '20', '-f', $script, $node->connstr('postgres') ],
+	my $pgbench = IPC::Run::start([ 'pgbench', '-n', '-c', '8', '-j', '2', '-T', '20', '-f', $script, $node->connstr('postgres') . ' application_name=load' ],
 		'<', \undef, '>', \my $out, '2>', \my $err);
-	$node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'pgbench'") or die 'no load';
+	$node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'load'") or die 'no load';
 	sleep 2;
 	my $victim = $node->safe_psql('postgres',
-		"SELECT pid FROM pg_stat_activity WHERE application_name = 'pgbench' LIMIT 1");
+		"SELECT pid FROM pg_stat_activity WHERE application_name = 'load' LIMIT 1");
 	cmp_ok($victim, '>', 1, "round $round: there is a victim");
 	kill 'KILL', $victim;
 	$pgbench->finish;
