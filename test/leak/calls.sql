@@ -29,6 +29,8 @@ INSERT INTO leak.call (name, work, refusal, one_in) VALUES
 ('proofs', $$PERFORM ledger.inclusion_proof(min(id)) FROM ledger_data.transfer; PERFORM ledger.consistency_proof(1);$$, NULL, 1),
 ('unknown proof', $$PERFORM ledger.inclusion_proof(1);$$, 'LG010', 1),
 ('views', $$PERFORM count(*) FROM ledger.accounts; PERFORM count(*) FROM ledger.stock; PERFORM count(*) FROM ledger.stat; PERFORM count(*) FROM ledger.verify_progress;$$, NULL, 10),
+('fold', $$PERFORM ledger.transfer('world', 'a', 0.01), ledger.fold();$$, NULL, 10),
+('seal', $$PERFORM ledger.transfer('world', 'a', 0.01), ledger.seal();$$, NULL, 10),
 -- Accounts.
 ('create_asset', $$PERFORM ledger.create_asset('A' || i, (i % 19)::int); PERFORM ledger.create_asset('USD', 2);$$, NULL, 1),
 ('unknown asset', $$PERFORM ledger.open_account('none', 'none');$$, 'LG008', 1),
@@ -57,8 +59,6 @@ INSERT INTO leak.call (name, work, refusal, one_in) VALUES
 ('undone', $$PERFORM ledger.transfer('world', 'a', 0.01); RAISE SQLSTATE 'UNDO1';$$, 'UNDO1', 1),
 ('reads', $$PERFORM ledger.balance('a'), ledger.balance('sku');$$, NULL, 1),
 ('reads back', $$PERFORM ledger.balance_at('poor', clock_timestamp()); PERFORM ledger.statement('poor');$$, NULL, 1),
-('fold', $$PERFORM ledger.transfer('world', 'a', 0.01), ledger.fold();$$, NULL, 10),
-('seal', $$PERFORM ledger.transfer('world', 'a', 0.01), ledger.seal();$$, NULL, 10),
 -- Holds.
 ('post_hold', $$PERFORM ledger.post_hold(ledger.hold('a', 'b', 0.02), 0.01);$$, NULL, 1),
 ('void_hold', $$PERFORM ledger.void_hold(ledger.hold('a', 'b', 0.02, '1 day', 'h' || i), 'v' || i);$$, NULL, 1),
