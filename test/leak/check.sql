@@ -1,6 +1,7 @@
 -- Runs each work of calls.sql whose name matches :only (a regular expression) :calls
 -- times in this one session, after a first transaction, and tells in leak.growth by how
--- much the session's memory has grown meanwhile. Transactions are of 500 calls.
+-- much the session's memory has grown meanwhile. A transaction is 500 calls, or fewer
+-- where one_in says so.
 \set ON_ERROR_STOP on
 \set QUIET on
 \o /dev/null
@@ -9,9 +10,9 @@ SET client_min_messages = warning;
 
 -- A work as a procedure: its calls first..last.
 SELECT format('CREATE PROCEDURE leak.%I(first bigint, last bigint) LANGUAGE plpgsql AS %L', c.name, format(
-              'BEGIN FOR i IN first..last LOOP %s IF i %% 500 = 0 THEN COMMIT; END IF; END LOOP; END',
+              'BEGIN FOR i IN first..last LOOP %s IF i %% %s = 0 THEN COMMIT; END IF; END LOOP; END',
               CASE WHEN c.refusal IS NULL THEN c.work
-              ELSE format('BEGIN %s RAISE ''not refused''; EXCEPTION WHEN SQLSTATE %L THEN NULL; END;', c.work, c.refusal) END))
+              ELSE format('BEGIN %s RAISE ''not refused''; EXCEPTION WHEN SQLSTATE %L THEN NULL; END;', c.work, c.refusal) END, greatest(500 / c.one_in, 1)))
 FROM leak.call AS c \gexec
 
 -- What is in use of each memory context, and what of the process's memory is its own.
