@@ -219,21 +219,8 @@ BEGIN
 END
 $$;
 
--- One account's balance is found by the indexes, whatever the statistics say.
+-- One account's balance is read by the indexes, whatever the statistics say.
 
 CREATE OR REPLACE FUNCTION ledger.balance(INOUT account text, OUT asset text, OUT posted numeric, OUT held numeric,
                                OUT incoming numeric, OUT available numeric)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    SET enable_seqscan = off  -- where one account is the source of most, the planner expects as much of any and reads everything
-AS $$
-#variable_conflict use_column
-BEGIN
-    SELECT a.code, s.code, (p.credits - p.debits) * s.unit, p.held * s.unit, p.incoming * s.unit,
-           CASE WHEN a.floor > -9223372036854775807 THEN (p.credits - p.debits - p.held - a.floor) * s.unit END
-    INTO STRICT balance.account, balance.asset, balance.posted, balance.held, balance.incoming, balance.available
-    FROM ledger_data.account AS a
-    JOIN ledger_data.asset AS s ON s.id = a.asset
-    JOIN ledger_data.position AS p ON p.account = a.id
-    WHERE a.id = ledger_data.account_id(balance.account);
-END
-$$;
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ledger_balance';

@@ -12,9 +12,9 @@ LEDGER_FUNCTION(ledger_next_id) {
 
 LEDGER_FUNCTION(ledger_account_id) {
     const Code code = code_of(text_argument(fcinfo, 0, "account"));
-    AccountId account;
+    AccountRow account;
     if (!find_visible_account(code, account)) raise_refusal(unknown_account(code));
-    PG_RETURN_INT64(static_cast<std::int64_t>(account));
+    PG_RETURN_INT64(static_cast<std::int64_t>(account.id));
 }
 
 LEDGER_FUNCTION(ledger_minor_units) {

@@ -1,6 +1,5 @@
 #include "engine/directory.hpp"
 
-#include "engine/storage.hpp"
 #include "pg/table.hpp"
 
 extern "C" {
@@ -69,21 +68,21 @@ const char *code_in(HeapTuple row, Oid table, AttrNumber column) {
     });
 }
 
-// An asset never changes and its id is never used again, so the last one seen is kept.
+// The last one seen is kept: its id is never used again. Null if it is not there.
+const Asset *find_asset(Snapshot snapshot, AssetId asset) {
+    static Asset last = {};
+    if (last.id == asset) return &last;
+    HeapTuple row = asset_row(snapshot, asset);
+    if (!row) return nullptr;
+    char *code = MemoryContextStrdup(TopMemoryContext, code_in(row, storage().asset, AssetColumn::code));
+    if (last.code) pfree(last.code);
+    last = {asset, row_of<AssetRow>(row)->scale, strcmp(code, "STOCK") == 0, code};
+    return &last;
+}
+
 Account account_in(Snapshot snapshot, const AccountRow &row) {
-    static Account last = {};
-    if (last.asset != row.asset) {
-        HeapTuple asset = asset_row(snapshot, row.asset);
-        if (!asset)
-            ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
-                    errmsg("asset %lld does not exist", static_cast<long long>(row.asset)),
-                    errhint("Run SELECT * FROM ledger.check_invariants()."));
-        const bool is_stock = strcmp(code_in(asset, storage().asset, AssetColumn::code), "STOCK") == 0;
-        last = {AccountId{0}, row.asset, row_of<AssetRow>(asset)->scale, is_stock};
-    }
-    Account account = last;
-    account.id = row.id;
-    return account;
+    const Asset &asset = asset_of(snapshot, row.asset);
+    return {row.id, asset.id, asset.scale, asset.is_stock};
 }
 
 bool can_be_code(Code code) {
@@ -129,16 +128,24 @@ bool find_account(Code code, Account &account) {
     return with_latest_snapshot([&](Snapshot snapshot) { return read_account(snapshot, code, account); });
 }
 
-bool find_visible_account(Code code, AccountId &account) {
+bool find_visible_account(Code code, AccountRow &account) {
     HeapTuple tuple = can_be_code(code) ? account_row(GetActiveSnapshot(), code) : nullptr;
-    if (tuple) account = row_of<AccountRow>(tuple)->id;
+    if (tuple) account = copy_of_row<AccountRow>(tuple);
     return tuple != nullptr;
 }
 
+const Asset &asset_of(Snapshot snapshot, AssetId asset) {
+    if (const Asset *known = find_asset(snapshot, asset)) return *known;
+    ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
+            errmsg("asset %lld does not exist", static_cast<long long>(asset)),
+            errhint("Run SELECT * FROM ledger.check_invariants()."));
+    pg_unreachable();
+}
+
 const char *asset_code(AssetId asset) {
-    return with_latest_snapshot([&](Snapshot snapshot) {
-        HeapTuple row = asset_row(snapshot, asset);
-        return row ? code_in(row, storage().asset, AssetColumn::code) : "?";
+    return with_latest_snapshot([&](Snapshot snapshot) -> const char * {
+        const Asset *known = find_asset(snapshot, asset);
+        return known ? pstrdup(known->code) : "?";
     });
 }
 

@@ -3,8 +3,7 @@
 // slot's business.
 #pragma once
 
-#include "core/types.hpp"
-#include "pg/postgres.hpp"
+#include "engine/storage.hpp"
 
 namespace ledger {
 
@@ -30,7 +29,18 @@ bool find_account(Code code, Account &account);
 
 // The same for who only reads: in the snapshot that the caller reads in, which may be
 // older than what find_account goes by, and in parallel workers.
-bool find_visible_account(Code code, AccountId &account);
+bool find_visible_account(Code code, AccountRow &account);
+
+// Never changes. Its code is a string of the backend's own, good until another asset is asked for.
+struct Asset {
+    AssetId id;
+    std::int32_t scale;
+    bool is_stock;
+    char *code;
+};
+
+// The asset of an account that the snapshot shows, or ERROR XX001.
+const Asset &asset_of(Snapshot snapshot, AssetId asset);
 
 // For messages, in the current memory context; "?" if it is gone.
 const char *asset_code(AssetId asset);

@@ -1,7 +1,7 @@
 #include "engine/fold.hpp"
 
 #include "engine/database.hpp"
-#include "engine/load.hpp"
+#include "engine/position.hpp"
 #include "engine/storage.hpp"
 #include "engine/transaction.hpp"
 #include "pg/numeric.hpp"
@@ -10,42 +10,6 @@
 namespace ledger {
 
 namespace {
-
-// What one side's transfers come to. Wide: lifetime turnover may pass a Minor.
-struct SideTotals {
-    Wide posted;
-    Wide pending;
-};
-
-struct Totals {
-    SideTotals debits;
-    SideTotals credits;
-    std::int64_t transfers;
-};
-
-// One side of the account's transfers from a horizon until another.
-SideTotals sum_side(Relation transfer, Side side, Snapshot snapshot, AccountId account, Txid from, Txid until,
-                    std::int64_t &count) {
-    SideTotals sum = {};
-    scan_tail_side(transfer, side, snapshot, account, from, [&](const TransferRow &row) {
-        if (row.txid >= until) return false;
-        const Weight weight = weight_of(row.kind);
-        sum.posted += Wide{row.amount} * weight.posted;
-        sum.pending += Wide{row.amount} * weight.pending;
-        ++count;
-        return true;
-    });
-    return sum;
-}
-
-Totals sum_transfers(Snapshot snapshot, AccountId account, Txid from, Txid until) {
-    return with_table(storage().transfer, AccessShareLock, [&](Relation transfer) {
-        Totals totals = {};
-        totals.debits = sum_side(transfer, Side::debit, snapshot, account, from, until, totals.transfers);
-        totals.credits = sum_side(transfer, Side::credit, snapshot, account, from, until, totals.transfers);
-        return totals;
-    });
-}
 
 Datum plus(Numeric folded, Wide more) {
     return NumericGetDatum(numeric_sum(folded, numeric_from_wide(more)));

@@ -1,6 +1,7 @@
 #include "engine/load.hpp"
 
 #include "engine/database.hpp"
+#include "engine/position.hpp"
 #include "engine/prepared.hpp"
 #include "pg/numeric.hpp"
 
@@ -91,28 +92,6 @@ Limits read_limits(Snapshot snapshot, AccountId account) {
 }
 
 }  // namespace
-
-Folded read_folded(Snapshot snapshot, AccountId account) {
-    return with_table(storage().balance, AccessShareLock, [&](Relation relation) {
-        ScanKeyData key;
-        key_bigint(key, BalanceColumn::account, BTEqualStrategyNumber, static_cast<std::int64_t>(account));
-        Folded folded = {};
-        ItemPointerSetInvalid(&folded.tid);
-        HeapTuple tuple = find_row(relation, storage().balance_by_account, snapshot, &key, 1);
-        const auto total = [&](AttrNumber column) {
-            if (!tuple) return int64_to_numeric(0);
-            bool is_null;
-            return DatumGetNumericCopy(heap_getattr(tuple, column, RelationGetDescr(relation), &is_null));
-        };
-        if (tuple) {
-            folded.horizon = row_of<BalanceRow>(tuple)->folded_xid;
-            folded.tid = tuple->t_self;
-        }
-        folded.debits = {total(BalanceColumn::debits_posted), total(BalanceColumn::debits_pending)};
-        folded.credits = {total(BalanceColumn::credits_posted), total(BalanceColumn::credits_pending)};
-        return folded;
-    });
-}
 
 void load_account(Slot *slot) {
     const AccountId account = slot->key.account;

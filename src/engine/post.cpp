@@ -2,8 +2,8 @@
 
 #include "engine/hold.hpp"
 #include "engine/lane.hpp"
-#include "engine/load.hpp"
 #include "engine/settings.hpp"
+#include "engine/storage.hpp"
 #include "engine/transaction.hpp"
 #include "pg/bytes.hpp"
 #include "pg/table.hpp"

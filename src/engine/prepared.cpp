@@ -1,7 +1,7 @@
 #include "engine/prepared.hpp"
 
 #include "engine/database.hpp"
-#include "engine/load.hpp"
+#include "engine/position.hpp"
 #include "engine/settings.hpp"
 #include "engine/shared.hpp"
 #include "pg/error.hpp"

@@ -15,6 +15,12 @@ Numeric numeric_from_minor(Minor value, int scale) {
     return int64_div_fast_to_numeric(value, scale);
 }
 
+Numeric numeric_from_wide(Wide value, int scale) {
+    if (value >= INT64_MIN && value <= INT64_MAX) return numeric_from_minor(static_cast<Minor>(value), scale);
+    const Datum unit = NumericGetDatum(numeric_from_minor(1, scale));
+    return DatumGetNumeric(DirectFunctionCall2(numeric_mul, NumericGetDatum(numeric_from_wide(value)), unit));
+}
+
 Wide wide_from_numeric(Numeric value) {
     const char *digits = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value)));
     const bool negative = *digits == '-';

@@ -11,6 +11,9 @@ namespace ledger {
 Numeric numeric_from_wide(Wide value);
 Numeric numeric_from_minor(Minor value, int scale);
 
+// In natural units, like a Minor.
+Numeric numeric_from_wide(Wide value, int scale);
+
 // An integer of at most 37 digits.
 Wide wide_from_numeric(Numeric value);
 

@@ -17,7 +17,7 @@ INSERT INTO contract VALUES
     ('transfer_batch', '{text[],text[],numeric[],text[],boolean}', 'setof record', 'volatile', false),
     ('transfer_up_to', '{text,text,numeric,text,jsonb}', 'record', 'volatile', false),
     ('reverse_transfer', '{bigint,text,text}', 'bigint', 'volatile', true),
-    ('balance', '{text}', 'record', 'stable', true),
+    ('balance', '{text}', 'record', 'stable', false),
     ('balance_at', '{text,timestamp with time zone}', 'numeric', 'stable', true),
     ('statement', '{text,timestamp with time zone,timestamp with time zone}', 'setof record', 'stable', true),
     ('create_stock', '{text,bigint,jsonb,text}', 'bigint', 'volatile', true),

@@ -34,6 +34,20 @@ SELECT helper.outcome($$SELECT ledger.balance(NULL)$$);
 SELECT helper.outcome($$SELECT ledger.balance_at('nobody', now())$$);
 SELECT helper.outcome($$SELECT ledger.balance_at('r:a', NULL)$$);
 SELECT helper.outcome($$SELECT ledger.statement('nobody')$$);
+
+-- balance() in C and the view in SQL say the same of everybody, also where what is held is more
+-- than a bigint has room for.
+SELECT ledger.create_asset('WIDE', 2);
+SELECT count(ledger.open_account('wide:' || c, 'WIDE', floor => NULL)) FROM unnest('{a,b,c,d}'::text[]) AS c;
+SELECT ledger.transfer('wide:a', 'wide:b', 92233720368547758.07) > 0, ledger.hold('wide:b', 'wide:c', 92233720368547758.07) > 0,
+       ledger.hold('wide:b', 'wide:d', 92233720368547758.07) > 0;
+SELECT * FROM ledger.balance('wide:b');
+SELECT count(*) > 5 AS compared, count(*) FILTER (WHERE b::text <> ROW(a.account, a.asset, a.posted, a.held, a.incoming, a.available)::text COLLATE "C") AS differ
+FROM ledger.accounts AS a, LATERAL ledger.balance(a.account) AS b;
+SELECT ledger.fold() > 0 AS folded;
+SELECT * FROM ledger.balance('wide:b');
+SELECT ledger.void_hold(min(id)) > 0 FROM ledger.holds WHERE source = 'wide:b' AND state = 'open';
+SELECT ledger.void_hold(min(id)) > 0 FROM ledger.holds WHERE source = 'wide:b' AND state = 'open';
 -- In parallel workers, which the table's size alone would not call for.
 CREATE TABLE read_by_many AS SELECT CASE i WHEN 1 THEN 'r:a' ELSE 'r:b' END AS account FROM generate_series(1, 2) AS i;
 BEGIN;

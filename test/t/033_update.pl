@@ -63,7 +63,7 @@ is(differences($sql->('restored', $catalog), $fresh), '', 'so is a restored one'
 # What an upgrade script could forget, or do otherwise, is seen.
 foreach my $slip (
 	'ALTER FUNCTION ledger.transfer(text, text, numeric, text, jsonb) STRICT',
-	'ALTER FUNCTION ledger.balance(text) SECURITY INVOKER',
+	'ALTER FUNCTION ledger.balance_at(text, timestamptz) SECURITY INVOKER',
 	'ALTER FUNCTION ledger.grant_access(regrole, text) RESET search_path',
 	"CREATE OR REPLACE FUNCTION ledger.revoke_access(role regrole) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS 'BEGIN END'",
 	'COMMENT ON FUNCTION ledger.seal() IS NULL',
