@@ -3,7 +3,7 @@ set multiplot layout 4, 1
 set lmargin 11
 set rmargin 26
 set xlabel 'minutes'
-set xrange [0:*]
+set xrange [0:*] noextend
 set style data lines
 both = "ledger update"
 line(s) = where('sustained', sprintf('$2 == "%s"', s))
@@ -17,10 +17,10 @@ set ylabel 'ms (logarithmic)'
 plot for [s in both] line(s) using 1:5 lw 2 lc rgb colour(s) title name(s)
 unset logscale y
 set yrange [0:*]
-set title 'Movements: table and indexes'
+set title 'Table and indexes of what was sold'
 set ylabel 'MB'
 plot for [s in both] line(s) using 1:($7 + $8) lw 2 lc rgb colour(s) title name(s)
 set title "The ledger's longest tail at the end of its turn"
 set ylabel 'transfers not folded'
-plot line('ledger') using 1:10 lw 2 lc rgb colour('ledger') title name('ledger')
+plot line('ledger') using 1:10 lw 2 lc rgb colour('ledger') notitle
 unset multiplot
