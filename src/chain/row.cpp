@@ -70,4 +70,15 @@ std::string_view bytes_of_row(Scope scope, HeapTuple tuple, TupleDesc shape) {
     return {bytes.data, static_cast<std::size_t>(bytes.len)};
 }
 
+Hash hash_of(const Seal &seal) {
+    return hash_of(SealRecord{seal.row.number,
+                              unix_us(seal.row.sealed_at),
+                              {seal.row.transfers, seal.row.audits},
+                              {seal.roots[0], seal.roots[1]},
+                              seal.row.from_id,
+                              seal.row.until_id,
+                              sha256(seal.heads),
+                              seal.previous});
+}
+
 }  // namespace ledger

@@ -1,4 +1,4 @@
-// Rows of the two tables as records.
+// Rows of the chained tables as records.
 #pragma once
 
 #include "engine/chain.hpp"
@@ -11,5 +11,8 @@ Hash hash_of_row(Scope scope, HeapTuple tuple, TupleDesc shape, const Hash &prev
 
 // The record's bytes.
 std::string_view bytes_of_row(Scope scope, HeapTuple tuple, TupleDesc shape);
+
+// What seal.hash has to be.
+Hash hash_of(const Seal &seal);
 
 }  // namespace ledger

@@ -1,12 +1,11 @@
 #include "chain/seal.hpp"
 
+#include "chain/row.hpp"
 #include "core/merkle.hpp"
-#include "engine/chain.hpp"
 #include "engine/settings.hpp"
 #include "engine/transaction.hpp"
 #include "pg/bytes.hpp"
 #include "pg/lock.hpp"
-#include "pg/time.hpp"
 #include "pg/work.hpp"
 
 namespace ledger {
@@ -64,17 +63,10 @@ std::string_view bytes_of(const Making &making) {
 }
 
 void insert_seal(Making &making) {
-    const std::string_view heads = bytes_of(making);
     const SealRow &row = making.row;
-    const Hash roots[kScopes] = {making.trees[0].root(), making.trees[1].root()};
-    const Hash hash = hash_of(SealRecord{row.number,
-                                         unix_us(row.sealed_at),
-                                         {row.transfers, row.audits},
-                                         {roots[0], roots[1]},
-                                         row.from_id,
-                                         row.until_id,
-                                         sha256(heads),
-                                         making.previous});
+    Seal seal = {
+        row, {making.trees[0].root(), making.trees[1].root()}, making.previous, {}, bytes_of(making)};
+    seal.hash = hash_of(seal);
     HashDatum datums[4];
     Datum values[SealColumn::count] = {
         Int64GetDatum(row.number),
@@ -83,11 +75,11 @@ void insert_seal(Making &making) {
         Int64GetDatum(row.audits),
         Int64GetDatum(row.from_id),
         Int64GetDatum(row.until_id),
-        datums[0].set(roots[0]),
-        datums[1].set(roots[1]),
-        datums[2].set(making.previous),
-        datums[3].set(hash),
-        PointerGetDatum(cstring_to_text_with_len(heads.data(), static_cast<int>(heads.size()))),
+        datums[0].set(seal.roots[0]),
+        datums[1].set(seal.roots[1]),
+        datums[2].set(seal.previous),
+        datums[3].set(seal.hash),
+        PointerGetDatum(cstring_to_text_with_len(seal.heads.data(), static_cast<int>(seal.heads.size()))),
     };
     bool nulls[SealColumn::count] = {};
     with_table(storage().seal, RowExclusiveLock, [&](Relation table) {

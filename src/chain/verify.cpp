@@ -5,7 +5,6 @@
 #include "core/merkle.hpp"
 #include "engine/database.hpp"
 #include "pg/bytes.hpp"
-#include "pg/time.hpp"
 
 namespace ledger {
 
@@ -253,21 +252,10 @@ void report_seal(std::int64_t number, const char *problem, Report report, void *
     report(context, finding);
 }
 
-Hash hash_of_seal(const Seal &seal) {
-    return hash_of(SealRecord{seal.row.number,
-                              unix_us(seal.row.sealed_at),
-                              {seal.row.transfers, seal.row.audits},
-                              {seal.roots[0], seal.roots[1]},
-                              seal.row.from_id,
-                              seal.row.until_id,
-                              sha256(seal.heads),
-                              seal.previous});
-}
-
 // False if the seals do not link up.
 bool check_seal(const Seal &seal, const Seal *before, Report report, void *context) {
     const char *problem = nullptr;
-    if (hash_of_seal(seal) != seal.hash)
+    if (hash_of(seal) != seal.hash)
         problem = "altered: its hash is not that of what it says";
     else if (seal.previous != (before ? before->hash : Hash{}))
         problem = "rewritten: it does not follow on the seal before";
