@@ -13,7 +13,7 @@ SELECT ledger.open_account('capped', 'USD', ceiling => 0);
 SELECT ledger.create_stock('sku', 1000000000), ledger.create_stock('other', 1000000000);
 SELECT ledger.add_client('shop', '0123456789abcdef0123456789abcdef');
 SELECT ledger.begin_request('done'), ledger.complete_request('done', '{"answer": 1}');
-SELECT ledger.transfer('world', 'a', 1);
+SELECT ledger.transfer('world', 'a', 1, 'taken');
 SELECT ledger.seal();
 CREATE TABLE leak.plain (id bigint PRIMARY KEY, note text, amount numeric, tags jsonb);
 CREATE TABLE leak.audited (LIKE leak.plain INCLUDING ALL);
@@ -49,7 +49,7 @@ INSERT INTO leak.call (name, work, refusal, one_in) VALUES
 ('over the ceiling', $$PERFORM ledger.transfer('a', 'capped', 1);$$, 'LG005', 1),
 ('no amount', $$PERFORM ledger.transfer('a', 'b', 0.001);$$, 'LG006', 1),
 ('another asset', $$PERFORM ledger.transfer('a', 'sku', 1);$$, 'LG007', 1),
-('another call of the key', $$PERFORM ledger.transfer('world', 'a', i + 1, 'k1');$$, 'LG301', 1),
+('another call of the key', $$PERFORM ledger.transfer('world', 'a', i + 1, 'taken');$$, 'LG301', 1),
 ('try_transfer', $$PERFORM ledger.try_transfer('a', 'b', 0.01), ledger.try_transfer('poor', 'b', 0.01), ledger.try_transfer('poor', 'b', 0.01, 't' || i);$$, NULL, 1),
 ('transfer_up_to', $$PERFORM ledger.transfer_up_to('a', 'b', 0.02), ledger.transfer_up_to('poor', 'b', 5);$$, NULL, 1),
 ('transfer_batch', $$PERFORM ledger.transfer_batch('{world,a}', '{a,b}', '{0.02,0.01}');$$, NULL, 1),

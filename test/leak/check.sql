@@ -23,7 +23,7 @@ BEGIN
     FOR i IN 1..2 LOOP  -- the first time may have to plan the statement again, which takes memory
         DELETE FROM leak.sample AS s WHERE s.name = name AND s.calls = calls;
         INSERT INTO leak.sample
-        SELECT name, calls, concat_ws(' of ', m.name, m.parent), sum(m.used_bytes)
+        SELECT name, calls, m.name, sum(m.used_bytes)
         FROM pg_backend_memory_contexts AS m GROUP BY 3
         UNION ALL
         SELECT name, calls, NULL, (s[2]::bigint - s[3]::bigint) * 4096
