@@ -84,23 +84,26 @@ COMMENT ON FUNCTION ledger.balance(text) IS
 
 CREATE FUNCTION ledger.balance_at(account text, at timestamptz) RETURNS numeric
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan  -- the account decides between its index and the whole table
 AS $$
 #variable_conflict use_column
 DECLARE
-    result numeric;
+    subject bigint;
+    result  numeric;
 BEGIN
     IF balance_at.at IS NULL THEN
         RAISE EXCEPTION 'the time of the balance is null' USING
             ERRCODE = 'null_value_not_allowed', HINT = 'For the present balance use ledger.balance().';
     END IF;
+    subject := ledger_data.account_id(balance_at.account);
     SELECT (COALESCE((SELECT pg_catalog.sum(t.amount) FROM ledger_data.transfer AS t
-                      WHERE t.credit_account = a.id AND t.kind IN (1, 3, 5) AND t.created_at <= balance_at.at), 0)
+                      WHERE t.credit_account = subject AND t.kind IN (1, 3, 5) AND t.created_at <= balance_at.at), 0)
           - COALESCE((SELECT pg_catalog.sum(t.amount) FROM ledger_data.transfer AS t
-                      WHERE t.debit_account = a.id AND t.kind IN (1, 3, 5) AND t.created_at <= balance_at.at), 0)) * s.unit
+                      WHERE t.debit_account = subject AND t.kind IN (1, 3, 5) AND t.created_at <= balance_at.at), 0)) * s.unit
     INTO STRICT result
     FROM ledger_data.account AS a
     JOIN ledger_data.asset AS s ON s.id = a.asset
-    WHERE a.id = ledger_data.account_id(balance_at.account);
+    WHERE a.id = subject;
     RETURN result;
 END
 $$;
@@ -111,28 +114,29 @@ CREATE FUNCTION ledger.statement(account text, from_time timestamptz DEFAULT '-i
                                  OUT transfer_id bigint, OUT created_at timestamptz, OUT kind text, OUT counterparty text,
                                  OUT amount numeric, OUT balance numeric, OUT metadata jsonb) RETURNS SETOF record
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan  -- the account decides between its index and the whole table
 AS $$
 #variable_conflict use_column
+DECLARE
+    subject bigint := ledger_data.account_id(statement.account);
 BEGIN
     RETURN QUERY
-    WITH subject AS (
-        SELECT a.id, s.unit
-        FROM ledger_data.account AS a JOIN ledger_data.asset AS s ON s.id = a.asset
-        WHERE a.id = ledger_data.account_id(statement.account)
-    ), movement AS (
+    WITH movement AS (
         SELECT t.id, t.created_at, t.kind, t.debit_account AS other, t.amount, t.metadata
-        FROM subject AS x JOIN ledger_data.transfer AS t ON t.credit_account = x.id AND t.kind IN (1, 3, 5)
+        FROM ledger_data.transfer AS t WHERE t.credit_account = subject AND t.kind IN (1, 3, 5)
         UNION ALL
         SELECT t.id, t.created_at, t.kind, t.credit_account, -t.amount, t.metadata
-        FROM subject AS x JOIN ledger_data.transfer AS t ON t.debit_account = x.id AND t.kind IN (1, 3, 5)
+        FROM ledger_data.transfer AS t WHERE t.debit_account = subject AND t.kind IN (1, 3, 5)
     ), running AS (
         SELECT m.*, pg_catalog.sum(m.amount) OVER (ORDER BY m.created_at, m.id ROWS UNBOUNDED PRECEDING) AS balance
         FROM movement AS m
         WHERE m.created_at < statement.to_time OR statement.to_time = 'infinity'
     )
     SELECT r.id, r.created_at, w.name, o.code,
-           r.amount * x.unit, r.balance * x.unit, r.metadata
-    FROM running AS r CROSS JOIN subject AS x
+           r.amount * s.unit, r.balance * s.unit, r.metadata
+    FROM running AS r
+    JOIN ledger_data.account AS a ON a.id = subject
+    JOIN ledger_data.asset AS s ON s.id = a.asset
     JOIN ledger_data.account AS o ON o.id = r.other
     JOIN ledger_data.weight AS w ON w.kind = r.kind
     WHERE r.created_at >= statement.from_time

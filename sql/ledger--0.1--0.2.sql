@@ -219,8 +219,68 @@ BEGIN
 END
 $$;
 
--- One account's balance is read by the indexes, whatever the statistics say.
+-- One account is read by its indexes, whatever the statistics say of others.
 
 CREATE OR REPLACE FUNCTION ledger.balance(INOUT account text, OUT asset text, OUT posted numeric, OUT held numeric,
                                OUT incoming numeric, OUT available numeric)
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ledger_balance';
+
+CREATE OR REPLACE FUNCTION ledger.balance_at(account text, at timestamptz) RETURNS numeric
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan  -- the account decides between its index and the whole table
+AS $$
+#variable_conflict use_column
+DECLARE
+    subject bigint;
+    result  numeric;
+BEGIN
+    IF balance_at.at IS NULL THEN
+        RAISE EXCEPTION 'the time of the balance is null' USING
+            ERRCODE = 'null_value_not_allowed', HINT = 'For the present balance use ledger.balance().';
+    END IF;
+    subject := ledger_data.account_id(balance_at.account);
+    SELECT (COALESCE((SELECT pg_catalog.sum(t.amount) FROM ledger_data.transfer AS t
+                      WHERE t.credit_account = subject AND t.kind IN (1, 3, 5) AND t.created_at <= balance_at.at), 0)
+          - COALESCE((SELECT pg_catalog.sum(t.amount) FROM ledger_data.transfer AS t
+                      WHERE t.debit_account = subject AND t.kind IN (1, 3, 5) AND t.created_at <= balance_at.at), 0)) * s.unit
+    INTO STRICT result
+    FROM ledger_data.account AS a
+    JOIN ledger_data.asset AS s ON s.id = a.asset
+    WHERE a.id = subject;
+    RETURN result;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION ledger.statement(account text, from_time timestamptz DEFAULT '-infinity', to_time timestamptz DEFAULT 'infinity',
+                                 OUT transfer_id bigint, OUT created_at timestamptz, OUT kind text, OUT counterparty text,
+                                 OUT amount numeric, OUT balance numeric, OUT metadata jsonb) RETURNS SETOF record
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan  -- the account decides between its index and the whole table
+AS $$
+#variable_conflict use_column
+DECLARE
+    subject bigint := ledger_data.account_id(statement.account);
+BEGIN
+    RETURN QUERY
+    WITH movement AS (
+        SELECT t.id, t.created_at, t.kind, t.debit_account AS other, t.amount, t.metadata
+        FROM ledger_data.transfer AS t WHERE t.credit_account = subject AND t.kind IN (1, 3, 5)
+        UNION ALL
+        SELECT t.id, t.created_at, t.kind, t.credit_account, -t.amount, t.metadata
+        FROM ledger_data.transfer AS t WHERE t.debit_account = subject AND t.kind IN (1, 3, 5)
+    ), running AS (
+        SELECT m.*, pg_catalog.sum(m.amount) OVER (ORDER BY m.created_at, m.id ROWS UNBOUNDED PRECEDING) AS balance
+        FROM movement AS m
+        WHERE m.created_at < statement.to_time OR statement.to_time = 'infinity'
+    )
+    SELECT r.id, r.created_at, w.name, o.code,
+           r.amount * s.unit, r.balance * s.unit, r.metadata
+    FROM running AS r
+    JOIN ledger_data.account AS a ON a.id = subject
+    JOIN ledger_data.asset AS s ON s.id = a.asset
+    JOIN ledger_data.account AS o ON o.id = r.other
+    JOIN ledger_data.weight AS w ON w.kind = r.kind
+    WHERE r.created_at >= statement.from_time
+    ORDER BY r.created_at, r.id;
+END
+$$;

@@ -1,8 +1,8 @@
 # Plans that must not depend on what the statistics say, where most transfers come from
-# one account. balance() finds one account's tail by the indexes: the planner, which
-# expects as much of any account, read the whole table. check_invariants() adds up the
-# transfers of all accounts once: the planner expects few sources, and put the sums inside
-# a loop over the accounts.
+# one account. balance(), balance_at() and statement() find one account's transfers by the
+# indexes: the planner, which expected as much of any account, read the whole table.
+# check_invariants() adds up the transfers of all accounts once: the planner expects few
+# sources, and put the sums inside a loop over the accounts.
 
 use strict;
 use warnings;
@@ -29,11 +29,17 @@ sub plans_of
 	return $plans;
 }
 
-is($node->safe_psql('postgres', q{
-	BEGIN;
-	SELECT posted FROM ledger.balance('n1');
-	SELECT seq_scan, idx_scan FROM pg_stat_xact_user_tables WHERE relid = 'ledger_data.transfer'::regclass}),
-	"9.00\n0|2", 'balance() reads the transfers by their two indexes');
+# What a read answers, and how often it then has read the transfers from end to end, and by an index.
+sub scans_of
+{
+	my ($read) = @_;
+	return $node->safe_psql('postgres',
+		"BEGIN; $read; SELECT seq_scan, idx_scan FROM pg_stat_xact_user_tables WHERE relid = 'ledger_data.transfer'::regclass");
+}
+
+is(scans_of(q{SELECT posted FROM ledger.balance('n1')}), "9.00\n0|2", 'balance() reads the transfers by their two indexes');
+is(scans_of(q{SELECT ledger.balance_at('n1', now())}), "9.00\n0|2", 'so does balance_at()');
+is(scans_of(q{SELECT count(*) FROM ledger.statement('n1')}), "2\n0|2", 'and statement()');
 
 $node->safe_psql('postgres', q{
 	SELECT count(ledger.open_account('m' || i, 'USD')), count(ledger.transfer('world', 'm' || i, 1)) FROM generate_series(1, 8000) AS i;
