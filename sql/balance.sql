@@ -4,7 +4,9 @@
 
 -- Totals in minor units, one row an account. numeric: lifetime turnover has no
 -- limit. OFFSET 0 keeps the planner from merging the sums into a larger query,
--- where it might compute them for every account to find one.
+-- where it might compute them for every account to find one. txid has an upper end,
+-- which is that of the type, because the planner takes a range for a small part of the
+-- table, as a tail is; for half of one it would read the whole table, or compile the query.
 CREATE VIEW ledger_data.position AS
 SELECT a.id AS account, totals.debits, totals.credits, totals.held, totals.incoming
 FROM ledger_data.account AS a
@@ -18,11 +20,11 @@ CROSS JOIN LATERAL (
     CROSS JOIN LATERAL (SELECT pg_catalog.sum(t.amount) FILTER (WHERE t.kind IN (1, 3, 5)) AS posted,
                                pg_catalog.sum(CASE t.kind WHEN 2 THEN t.amount ELSE -t.amount END) FILTER (WHERE t.kind IN (2, 3, 4)) AS pending
                         FROM ledger_data.transfer AS t
-                        WHERE t.debit_account = x.id AND t.txid >= COALESCE(b.folded_xid, 0)) AS d
+                        WHERE t.debit_account = x.id AND t.txid >= COALESCE(b.folded_xid, 0) AND t.txid < 9223372036854775807) AS d
     CROSS JOIN LATERAL (SELECT pg_catalog.sum(t.amount) FILTER (WHERE t.kind IN (1, 3, 5)) AS posted,
                                pg_catalog.sum(CASE t.kind WHEN 2 THEN t.amount ELSE -t.amount END) FILTER (WHERE t.kind IN (2, 3, 4)) AS pending
                         FROM ledger_data.transfer AS t
-                        WHERE t.credit_account = x.id AND t.txid >= COALESCE(b.folded_xid, 0)) AS c
+                        WHERE t.credit_account = x.id AND t.txid >= COALESCE(b.folded_xid, 0) AND t.txid < 9223372036854775807) AS c
     OFFSET 0) AS totals;
 COMMENT ON VIEW ledger_data.position IS 'exact posted debits and credits of each account, what its holds set aside and what is held for it, in minor units';
 

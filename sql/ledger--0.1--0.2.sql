@@ -221,6 +221,26 @@ $$;
 
 -- One account is read by its indexes, whatever the statistics say of others.
 
+CREATE OR REPLACE VIEW ledger_data.position AS
+SELECT a.id AS account, totals.debits, totals.credits, totals.held, totals.incoming
+FROM ledger_data.account AS a
+CROSS JOIN LATERAL (
+    SELECT COALESCE(b.debits_posted, 0) + COALESCE(d.posted, 0) AS debits,
+           COALESCE(b.credits_posted, 0) + COALESCE(c.posted, 0) AS credits,
+           COALESCE(b.debits_pending, 0) + COALESCE(d.pending, 0) AS held,
+           COALESCE(b.credits_pending, 0) + COALESCE(c.pending, 0) AS incoming
+    FROM (SELECT a.id) AS x
+    LEFT JOIN ledger_data.balance AS b ON b.account = x.id
+    CROSS JOIN LATERAL (SELECT pg_catalog.sum(t.amount) FILTER (WHERE t.kind IN (1, 3, 5)) AS posted,
+                               pg_catalog.sum(CASE t.kind WHEN 2 THEN t.amount ELSE -t.amount END) FILTER (WHERE t.kind IN (2, 3, 4)) AS pending
+                        FROM ledger_data.transfer AS t
+                        WHERE t.debit_account = x.id AND t.txid >= COALESCE(b.folded_xid, 0) AND t.txid < 9223372036854775807) AS d
+    CROSS JOIN LATERAL (SELECT pg_catalog.sum(t.amount) FILTER (WHERE t.kind IN (1, 3, 5)) AS posted,
+                               pg_catalog.sum(CASE t.kind WHEN 2 THEN t.amount ELSE -t.amount END) FILTER (WHERE t.kind IN (2, 3, 4)) AS pending
+                        FROM ledger_data.transfer AS t
+                        WHERE t.credit_account = x.id AND t.txid >= COALESCE(b.folded_xid, 0) AND t.txid < 9223372036854775807) AS c
+    OFFSET 0) AS totals;
+
 CREATE OR REPLACE FUNCTION ledger.balance(INOUT account text, OUT asset text, OUT posted numeric, OUT held numeric,
                                OUT incoming numeric, OUT available numeric)
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ledger_balance';

@@ -1,6 +1,6 @@
 # Plans that must not depend on what the statistics say, where most transfers come from
-# one account. balance(), balance_at() and statement() find one account's transfers by the
-# indexes: the planner, which expected as much of any account, read the whole table.
+# one account. balance(), balance_at(), statement() and the views find one account's transfers
+# by the indexes: the planner, which expected as much of any account, read the whole table.
 # check_invariants() adds up the transfers of all accounts once: the planner expects few
 # sources, and put the sums inside a loop over the accounts.
 
@@ -40,6 +40,7 @@ sub scans_of
 is(scans_of(q{SELECT posted FROM ledger.balance('n1')}), "9.00\n0|2", 'balance() reads the transfers by their two indexes');
 is(scans_of(q{SELECT ledger.balance_at('n1', now())}), "9.00\n0|2", 'so does balance_at()');
 is(scans_of(q{SELECT count(*) FROM ledger.statement('n1')}), "2\n0|2", 'and statement()');
+is(scans_of(q{SELECT posted FROM ledger.accounts WHERE account = 'n1'}), "9.00\n0|2", 'and the view of accounts, for one');
 
 $node->safe_psql('postgres', q{
 	SELECT count(ledger.open_account('m' || i, 'USD')), count(ledger.transfer('world', 'm' || i, 1)) FROM generate_series(1, 8000) AS i;
