@@ -16,6 +16,7 @@ create_ledger($node, 'postgres');
 $node->safe_psql('postgres', q{
 	SELECT count(ledger.open_account('n' || i, 'USD')) FROM generate_series(1, 1000) AS i;
 	SELECT count(ledger.transfer('world', 'n' || i, 10)) FROM generate_series(1, 1000) AS i;
+	SELECT ledger.create_stock('cup', 10);
 	ANALYZE;
 	SELECT count(t.*) FROM generate_series(1, 5), ledger.transfer_batch(
 		(SELECT array_agg('n' || i) FROM generate_series(1, 1000) AS i), array_fill('a'::text, ARRAY[1000]), array_fill(1::numeric, ARRAY[1000])) AS t;
@@ -41,6 +42,7 @@ is(scans_of(q{SELECT posted FROM ledger.balance('n1')}), "9.00\n0|2", 'balance()
 is(scans_of(q{SELECT ledger.balance_at('n1', now())}), "9.00\n0|2", 'so does balance_at()');
 is(scans_of(q{SELECT count(*) FROM ledger.statement('n1')}), "2\n0|2", 'and statement()');
 is(scans_of(q{SELECT posted FROM ledger.accounts WHERE account = 'n1'}), "9.00\n0|2", 'and the view of accounts, for one');
+is(scans_of(q{SELECT available, sold FROM ledger.stock WHERE sku = 'cup'}), "10|0\n0|4", 'and that of stock, for the two accounts of one');
 
 $node->safe_psql('postgres', q{
 	SELECT count(ledger.open_account('m' || i, 'USD')), count(ledger.transfer('world', 'm' || i, 1)) FROM generate_series(1, 8000) AS i;
