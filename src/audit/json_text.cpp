@@ -118,7 +118,7 @@ bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-// The code unit of the escape \uXXXX at from, -1 if there is none.
+// The code unit of the escape (\u and four hexadecimal digits) at from, -1 if there is none.
 int code_unit(std::string_view json, std::size_t from) {
     if (json.size() < from + 6 || json[from] != '\\' || json[from + 1] != 'u') return -1;
     int code = 0;
