@@ -169,6 +169,17 @@ BEGIN
     FROM ledger_data.request AS r
     WHERE r.transfer <> 0 AND NOT EXISTS (SELECT FROM ledger_data.transfer AS t WHERE t.id = r.transfer);
 
+    RETURN QUERY
+    SELECT 'horizons are past', a.code,
+           pg_catalog.format('folded up to transaction %s, but the next one is %s: transfers until then are not counted', b.folded_xid, n.txid)
+    FROM (SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint + i.base AS txid
+          FROM ledger_data.installation AS i
+          WHERE i.system_identifier = (SELECT c.system_identifier FROM pg_catalog.pg_control_system() AS c)
+            AND i.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
+            AND i.extension = (SELECT e.oid FROM pg_catalog.pg_extension AS e WHERE e.extname = 'ledger')) AS n
+    JOIN ledger_data.balance AS b ON b.folded_xid > n.txid
+    JOIN ledger_data.account AS a ON a.id = b.account;
+
     RETURN QUERY SELECT e.* FROM ledger_data.check_escrow() AS e;
 END
 $$;

@@ -10,7 +10,7 @@ CREATE TABLE ledger_data.asset (
     code        text    COLLATE "C" NOT NULL UNIQUE CHECK (char_length(code) BETWEEN 1 AND 64),
     unit        numeric NOT NULL,   -- one minor unit in natural units: 0.01 at scale 2
     description text
-);
+) USING heap;
 COMMENT ON TABLE ledger_data.asset IS 'units of value: a code and its number of decimal places';
 
 -- floor and ceiling: minor units; -9223372036854775807 and 9223372036854775807,
@@ -24,7 +24,7 @@ CREATE TABLE ledger_data.account (
     state     smallint    NOT NULL CHECK (state BETWEEN 0 AND 2),  -- 0 open, 1 frozen, 2 closed
     code      text        COLLATE "C" NOT NULL UNIQUE CHECK (char_length(code) BETWEEN 1 AND 255),
     metadata  jsonb       NOT NULL
-);
+) USING heap;
 COMMENT ON TABLE ledger_data.account IS 'accounts: what seldom changes (limits, state); balances are in ledger_data.balance and the transfers past its horizon';
 
 -- An account's totals over all its transfers with txid < folded_xid. No row
@@ -36,7 +36,7 @@ CREATE TABLE ledger_data.balance (
     credits_posted numeric NOT NULL,
     debits_pending  numeric NOT NULL,  -- set aside by holds
     credits_pending numeric NOT NULL   -- held for it
-) WITH (fillfactor = 50);
+) USING heap WITH (fillfactor = 50);
 COMMENT ON TABLE ledger_data.balance IS 'totals of each account up to a transaction horizon; the transfers from folded_xid on come on top';
 
 -- The truth: one row a movement, appended and never changed.
@@ -58,7 +58,7 @@ CREATE TABLE ledger_data.transfer (
     lane           smallint    NOT NULL,
     hash           bytea       NOT NULL,
     metadata       jsonb
-);
+) USING heap;
 CREATE INDEX transfer_debit_account_txid_idx ON ledger_data.transfer (debit_account, txid);
 CREATE INDEX transfer_credit_account_txid_idx ON ledger_data.transfer (credit_account, txid);
 COMMENT ON TABLE ledger_data.transfer IS 'transfers, append-only: amount minor units moved from debit_account to credit_account';
@@ -74,9 +74,10 @@ CREATE TABLE ledger_data.hold (
     due_at         timestamptz NOT NULL,     -- when it expires; infinity once it is resolved
     state          smallint    NOT NULL,
     is_branch      boolean     NOT NULL      -- of a TCC transaction, which alone resolves it
-) WITH (fillfactor = 85);
+) USING heap WITH (fillfactor = 85);
 CREATE INDEX hold_due_at_idx ON ledger_data.hold (due_at);
 CREATE INDEX hold_debit_account_due_at_idx ON ledger_data.hold (debit_account, due_at);
+CREATE INDEX hold_credit_account_due_at_idx ON ledger_data.hold (credit_account, due_at);
 COMMENT ON TABLE ledger_data.hold IS 'holds and what became of them';
 
 -- TCC transactions. state: 1 trying, 2 confirming, 3 confirmed, 4 canceling,
@@ -91,7 +92,7 @@ CREATE TABLE ledger_data.tcc (
     xid        text        COLLATE "C" PRIMARY KEY,
     metadata   jsonb,
     last_error text
-) WITH (fillfactor = 85);
+) USING heap WITH (fillfactor = 85);
 CREATE INDEX tcc_due_at_idx ON ledger_data.tcc (due_at);
 COMMENT ON TABLE ledger_data.tcc IS 'TCC transactions: the fence';
 
@@ -102,7 +103,7 @@ CREATE TABLE ledger_data.tcc_branch (
     xid      text        COLLATE "C" NOT NULL,
     branch   text        COLLATE "C" NOT NULL,
     PRIMARY KEY (xid, branch)
-);
+) USING heap;
 COMMENT ON TABLE ledger_data.tcc_branch IS 'the branches of TCC transactions, and their holds';
 
 -- The audit log: changes of audited tables, appended by the audit trigger, chained as
@@ -124,7 +125,7 @@ CREATE TABLE ledger_data.audit (
     key          json,
     old          json,
     new          json
-);
+) USING heap;
 COMMENT ON TABLE ledger_data.audit IS 'changes of audited tables, append-only';
 
 -- Seals: what the chains had come to, and the trees over what came since the seal before.
@@ -142,14 +143,14 @@ CREATE TABLE ledger_data.seal (
     previous      bytea       NOT NULL,
     hash          bytea       NOT NULL,
     heads         bytea       NOT NULL
-);
+) USING heap;
 COMMENT ON TABLE ledger_data.seal IS 'seals over transfers and audit records, chained';
 
 -- A transfer is reversed at most once: this key decides between two that try.
 CREATE TABLE ledger_data.reversal (
     transfer bigint PRIMARY KEY,
     reversal bigint NOT NULL
-);
+) USING heap;
 COMMENT ON TABLE ledger_data.reversal IS 'which transfer reversed which';
 
 -- The registry of idempotent requests: one row a name, which the primary key makes unique.
@@ -172,7 +173,7 @@ CREATE TABLE ledger_data.request (
     response     jsonb,
     issued_at    timestamptz,           -- of a token
     PRIMARY KEY (key, scope, kind)      -- the key first: it alone decides nearly every comparison
-) WITH (fillfactor = 85);
+) USING heap WITH (fillfactor = 85);
 CREATE INDEX request_expires_at_idx ON ledger_data.request (expires_at);
 COMMENT ON TABLE ledger_data.request IS 'the registry of idempotent requests, keys, inbox messages and nonces';
 
@@ -183,18 +184,18 @@ CREATE TABLE ledger_data.client (
     previous       text,                -- valid until previous_until
     previous_until timestamptz,
     added_at       timestamptz NOT NULL
-);
+) USING heap;
 COMMENT ON TABLE ledger_data.client IS 'clients that sign their requests, and their secrets';
 
 -- Where this ledger lives. Never dumped: a ledger that finds no row of its own
--- here (restored, or copied by CREATE DATABASE ... TEMPLATE) folds everything
--- and sets base so that its txids go on above the ones it brought along.
+-- here (restored, or copied by CREATE DATABASE ... TEMPLATE) sets base so that
+-- its txids go on above the ones it brought along.
 CREATE TABLE ledger_data.installation (
     system_identifier bigint NOT NULL,
     database          oid    NOT NULL,
     extension         oid    NOT NULL,
     base              bigint NOT NULL
-);
+) USING heap;
 COMMENT ON TABLE ledger_data.installation IS 'the cluster, database and installation these tables belong to, and the offset of their txids';
 
 SELECT pg_catalog.pg_extension_config_dump('ledger_data.asset', '');

@@ -3,6 +3,7 @@
 #include "audit/log.hpp"
 #include "audit/plan.hpp"
 #include "core/sha256.hpp"
+#include "engine/database.hpp"
 #include "engine/settings.hpp"
 #include "engine/shared.hpp"
 #include "engine/storage.hpp"
@@ -27,6 +28,7 @@ void _PG_init(void) {
     ledger::define_settings();
     ledger::request_shared_memory();
     ledger::register_transaction_callbacks();
+    ledger::register_creation_hook();
     ledger::register_progress_callback();
     ledger::register_log_callbacks();
     ledger::register_launcher();

@@ -2,6 +2,7 @@
 //
 // The row in ledger_data.account and the slot change together: the slot at once
 // where the new limits are stricter, at commit where they are looser.
+#include "engine/hold.hpp"
 #include "engine/storage.hpp"
 #include "engine/transaction.hpp"
 #include "pg/error.hpp"
@@ -73,6 +74,23 @@ void write_account(AccountId account, const Limits &limits, Jsonb *metadata) {
           "A closed account cannot be used again; open another one.");
 }
 
+// Changes the limits, if need be once ended prepared transactions and overdue holds are out of the way.
+LimitChange change_with_relief(AccountUse &use, const Limits &wanted) {
+    const LimitChange result = change_limits(use, wanted);
+    if (result == LimitChange::ok) return result;
+    bool helped = resolve_prepared(use);
+    bool later = false;
+    const auto note = [&](Relief relief) {
+        helped = helped || relief == Relief::given;
+        later = later || relief == Relief::later;
+    };
+    Database &database = writable_database();
+    note(relieve(database, use, Side::debit, excess_over(use, wanted).debit));
+    note(relieve(database, use, Side::credit, excess_over(use, wanted).credit));
+    if (later) return LimitChange::in_flight;
+    return helped ? change_limits(use, wanted) : result;
+}
+
 // Finds the account, locks it against other changes, and lets change(limits)
 // say what it shall be.
 template <typename Change>
@@ -86,7 +104,7 @@ void change_account(FunctionCallInfo fcinfo, Jsonb *metadata, Change change) {
     const bool was_closed = wanted.state == AccountState::closed;
     change(account, wanted);
     if (was_closed && wanted.state != AccountState::closed) raise_closed(code);
-    const LimitChange result = change_limits(use, wanted);
+    const LimitChange result = change_with_relief(use, wanted);
     if (result != LimitChange::ok) raise_change(result, code, account, wanted);
     write_account(account.id, wanted, metadata);
 }

@@ -12,16 +12,20 @@ namespace ledger {
 
 namespace {
 
-// What could not be sealed is tried again after this time.
-constexpr TimestampTz kRetry = 5 * USECS_PER_SEC;
+// What could not be sealed is tried again after this time, or the interval if that is shorter.
+constexpr int kRetrySeconds = 5;
 
-// A seal in the making: heads and numbers go on from the seal before.
+// A seal in the making: heads and numbers go on from the seal before. In each lane the
+// records to cover have ids from first on; kNothing: there are none.
 struct Making {
     SealRow row;
     Hash previous;
     Tree trees[kScopes];
     Head heads[kScopes][kLanes];
+    std::int64_t bounds[kLanes];  // of the records that this seal leaves to later ones
+    std::int64_t first[kLanes];
 };
+constexpr std::int64_t kNothing = INT64_MAX;
 
 void go_on_from(const Seal &last, Making &making) {
     making.row.number = last.row.number;
@@ -32,11 +36,36 @@ void go_on_from(const Seal &last, Making &making) {
     });
 }
 
+// Where to begin reading in each lane, so that a transaction that stays open for long makes no
+// seal read again what others before have covered. The last seal left a bound for each lane:
+// an uncovered record has at least that id. A lane whose head has not moved since has no
+// record to cover; what commits in it later is left to the next seal, and is past the bounds.
+void find_firsts(Database &database, const Seal *last, Making &making) {
+    const std::int64_t last_first = last ? scan_from(last->row) : kFirstId;
+    const bool has_bounds = database.bounds_of_seal == making.row.number;
+    for (int lane = 0; lane < kLanes; ++lane) {
+        Lane &of = database.lanes[lane];
+        const bool has_moved = head_of(of, Scope::transfer).seq > making.heads[0][lane].seq ||
+                               head_of(of, Scope::audit).seq > making.heads[1][lane].seq;
+        making.first[lane] = !has_bounds ? last_first : has_moved ? of.unsealed_from : kNothing;
+    }
+}
+
+// Needs the sealer's lock; the seal may yet be rolled back, and then its number is not that
+// of the last seal.
+void keep_bounds(Database &database, const Making &making) {
+    for (int lane = 0; lane < kLanes; ++lane) database.lanes[lane].unsealed_from = making.bounds[lane];
+    database.bounds_of_seal = making.row.number;
+}
+
 // Takes in what has committed. Whether it is right is not asked here: verify() names
 // what is not.
-void cover(Scope scope, std::int64_t first, Snapshot snapshot, Making &making) {
+void cover(Scope scope, Snapshot snapshot, Making &making) {
     const int i = static_cast<int>(scope);
-    scan_records(scope, first, snapshot, [&](HeapTuple tuple, TupleDesc shape) {
+    const std::int64_t first = *std::min_element(std::begin(making.first), std::end(making.first));
+    if (first == kNothing) return;
+    const auto wanted = [&](std::int64_t id) { return id >= making.first[static_cast<int>(lane_of(id))]; };
+    scan_wanted_records(scope, first, snapshot, wanted, [&](HeapTuple tuple, TupleDesc shape) {
         // Its own transaction may have linked records whose rows it has not written yet.
         if (TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data))) return true;
         const Link link = link_of(scope, tuple, shape);
@@ -90,16 +119,15 @@ void insert_seal(Making &making) {
 
 std::int64_t seal_the_rest(Database &database) {
     auto *making = static_cast<Making *>(palloc0(sizeof(Making)));
-    // The bound first, the snapshot after: what the snapshot does not see is past the bound.
-    making->row.from_id = raise_idle_lanes(database);
+    // The bounds first, the snapshot after: what the snapshot does not see is past the bounds.
+    making->row.from_id = raise_idle_lanes(database, making->bounds);
+    Seal last;
+    const bool has_last =
+        with_latest_snapshot([&](Snapshot snapshot) { return find_last_seal(snapshot, last); });
+    if (has_last) go_on_from(last, *making);
+    find_firsts(database, has_last ? &last : nullptr, *making);
     with_latest_snapshot([&](Snapshot snapshot) {
-        Seal last;
-        std::int64_t first = kFirstId;
-        if (find_last_seal(snapshot, last)) {
-            go_on_from(last, *making);
-            first = scan_from(last.row);
-        }
-        for (const Scope scope : {Scope::transfer, Scope::audit}) cover(scope, first, snapshot, *making);
+        for (const Scope scope : {Scope::transfer, Scope::audit}) cover(scope, snapshot, *making);
     });
     making->row.transfers = making->trees[0].size();
     making->row.audits = making->trees[1].size();
@@ -107,6 +135,7 @@ std::int64_t seal_the_rest(Database &database) {
     ++making->row.number;
     making->row.sealed_at = GetCurrentTimestamp();
     insert_seal(*making);
+    keep_bounds(database, *making);
     return making->row.number;
 }
 
@@ -131,14 +160,18 @@ std::int64_t make_seal(Database &database, bool wait) {
     const std::int64_t number = seal_the_rest(database);
     MemoryContextSwitchTo(caller);
     MemoryContextDelete(scratch);
-    write_time(database.seal_due_at, GetCurrentTimestamp() + settings.seal_interval_s * USECS_PER_SEC);
+    write_time(database.sealed_at, GetCurrentTimestamp());
     return number;
 }
 
+TimestampTz next_seal(Database &database, TimestampTz now) {
+    if (settings.seal_interval_s == 0 || pg_atomic_read_u32(&database.unsealed) == 0) return DT_NOEND;
+    return due_after(read_time(database.sealed_at), settings.seal_interval_s, now);
+}
+
 void seal_if_due(Database &database, MemoryContext context) {
-    if (settings.seal_interval_s == 0 || pg_atomic_read_u32(&database.unsealed) == 0) return;
     const TimestampTz now = GetCurrentTimestamp();
-    if (read_time(database.seal_due_at) > now) return;
+    if (next_seal(database, now) > now) return;
     bool done = false;
     try_in_transaction(context, [&] {
         if (!ready_database()) return;
@@ -149,7 +182,9 @@ void seal_if_due(Database &database, MemoryContext context) {
     // When a prepared transaction ends, nobody says so.
     if (done && has_prepared_lanes(database)) pg_atomic_write_u32(&database.unsealed, 1);
     if (done) return;
-    write_time(database.seal_due_at, now + kRetry);
+    // As if the last one had been made so long ago that the next is due after the pause.
+    const int early = Max(settings.seal_interval_s - kRetrySeconds, 0);
+    write_time(database.sealed_at, now - early * USECS_PER_SEC);
     pg_atomic_write_u32(&database.unsealed, 1);
 }
 

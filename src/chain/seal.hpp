@@ -12,6 +12,9 @@ namespace ledger {
 // the transaction cannot be prepared.
 std::int64_t make_seal(Database &database, bool wait);
 
+// When the worker is next to seal; DT_NOEND: there is nothing to seal.
+TimestampTz next_seal(Database &database, TimestampTz now);
+
 // For the worker: seals if that is due, in a transaction of its own.
 void seal_if_due(Database &database, MemoryContext context);
 

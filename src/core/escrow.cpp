@@ -27,8 +27,10 @@ Wide highest(const Bounds &bounds, const Share &share) {
 }
 
 Grant lower(Bounds &bounds, Share &share, Minor floor, Minor amount) {
-    if (lowest(bounds, share) - amount < floor)
-        return highest(bounds, share) - amount < floor ? Grant::refused : Grant::in_flight;
+    if (lowest(bounds, share) - amount < floor) {
+        if (highest(bounds, share) - amount >= floor) return Grant::in_flight;
+        return floor == kFloorNone ? Grant::beyond_range : Grant::refused;
+    }
     const Wide net = Wide{share.net} - amount;
     if (!representable(net)) return Grant::out_of_range;
     share.net = static_cast<Minor>(net);
@@ -40,8 +42,10 @@ Grant lower(Bounds &bounds, Share &share, Minor floor, Minor amount) {
 }
 
 Grant raise(Bounds &bounds, Share &share, Minor ceiling, Minor amount) {
-    if (highest(bounds, share) + amount > ceiling)
-        return lowest(bounds, share) + amount > ceiling ? Grant::refused : Grant::in_flight;
+    if (highest(bounds, share) + amount > ceiling) {
+        if (lowest(bounds, share) + amount <= ceiling) return Grant::in_flight;
+        return ceiling == kCeilingNone ? Grant::beyond_range : Grant::refused;
+    }
     const Wide net = Wide{share.net} + amount;
     if (!representable(net)) return Grant::out_of_range;
     share.net = static_cast<Minor>(net);

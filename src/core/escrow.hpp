@@ -40,6 +40,7 @@ enum class Grant {
     ok,
     refused,       // over the limit whatever the others in flight do
     in_flight,     // over the limit only if some transaction in flight ends the wrong way
+    beyond_range,  // no limit is set, but the balance would pass the end of its range
     out_of_range,  // one transaction moved more than a Minor can hold
 };
 

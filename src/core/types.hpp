@@ -13,6 +13,11 @@ enum class TransferId : std::int64_t {};
 // A transaction as the tables name it: the top-level xid8 plus the installation's base.
 enum class Txid : std::int64_t {};
 
+// A possession of the tables by this server: every time that the tables are taken over,
+// given up, rolled back or made anew, those that follow have another number. What shared
+// memory knows of accounts belongs to one possession. 0 is none.
+enum class Possession : std::uint64_t {};
+
 // An amount or balance in minor units of its asset (cents at scale 2).
 using Minor = std::int64_t;
 

@@ -72,7 +72,19 @@ void scan_records(Scope scope, std::int64_t first, Snapshot snapshot, Visit visi
     });
 }
 
-// The same for many records in an MVCC snapshot: looks up a window of ids in the index,
+// The same in an MVCC snapshot; the rows of ids that wanted(id) does not want are not looked at.
+template <typename Wanted, typename Visit>
+void scan_wanted_records(Scope scope, std::int64_t first, Snapshot snapshot, Wanted wanted, Visit visit) {
+    const ScopeTable of = table_of(scope);
+    with_table(of.table, AccessShareLock, [&](Relation table) {
+        ScanKeyData key;
+        key_bigint(key, 1, BTGreaterEqualStrategyNumber, first);
+        scan_index_where(table, of.by_id, snapshot, key, wanted,
+                         [&](HeapTuple tuple) { return visit(tuple, RelationGetDescr(table)); });
+    });
+}
+
+// The same for many records: looks up a window of ids in the index,
 // fetches their rows block by block, and visits them in the order of their ids.
 class Window {
   public:

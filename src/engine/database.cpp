@@ -10,6 +10,9 @@
 #include "worker/worker.hpp"
 
 extern "C" {
+#include "catalog/objectaccess.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
 #include "utils/syscache.h"
 }
 
@@ -17,69 +20,137 @@ namespace ledger {
 
 namespace {
 
+struct DatabaseTable {
+    pg_atomic_uint64 possessions;  // the last number given to one
+    Database databases[FLEXIBLE_ARRAY_MEMBER];
+};
+
+DatabaseTable *table = nullptr;
 Database *databases = nullptr;
 Database *mine = nullptr;  // the entry last found for this backend's database
 
-// A rebase made by this transaction and not yet committed: until then the
-// shared entry is not ready, and only this transaction may write.
-struct {
-    SubTransactionId subtransaction;  // InvalidSubTransactionId: none
+// A possession taken by this transaction and not yet committed: until then the shared
+// entry is not ready, and only this transaction may write. Newest first; memory is
+// TopTransactionContext's.
+struct OwnPossession {
+    SubTransactionId subtransaction;
+    Database *entry;
+    LedgerTables tables;
     std::int64_t base;
-} rebase = {};
+    OwnPossession *earlier;
+};
+OwnPossession *own_possessions = nullptr;
 
-// Need the databases lock.
-Database *find_entry(Oid database, Oid extension) {
-    for (int i = 0; i < settings.databases; ++i)
-        if (databases[i].database == database && databases[i].extension == extension) return &databases[i];
+object_access_hook_type earlier_access_hook = nullptr;
+
+LedgerTables tables_of(const Storage &s) {
+    return {s.extension, s.account, s.balance, s.transfer};
+}
+
+// Everything known of accounts under the number before is forgotten by this.
+void begin_possession(Database &entry) {
+    pg_atomic_write_u64(&entry.possession, pg_atomic_add_fetch_u64(&table->possessions, 1));
+}
+
+OwnPossession *own_possession() {
+    for (OwnPossession *own = own_possessions; own; own = own->earlier)
+        if (own->entry == mine && own->tables == mine->tables) return own;
     return nullptr;
 }
 
-void reset_entry(Database &entry, Oid database, Oid extension) {
+Database *find_entry(Oid database, const LedgerTables &tables) {
+    Assert(LWLockHeldByMe(databases_lock()));
+    for (int i = 0; i < settings.databases; ++i)
+        if (databases[i].database == database && databases[i].tables == tables) return &databases[i];
+    return nullptr;
+}
+
+bool any_lane_owned(Database &entry) {
+    return std::any_of(std::begin(entry.lanes), std::end(entry.lanes), is_owned);
+}
+
+// Lays out a free entry, of which no transaction owns a lane.
+void reset_entry(Database &entry, Oid database, const LedgerTables &tables) {
     entry.database = database;
-    entry.extension = extension;
+    entry.tables = tables;
     pg_atomic_write_u32(&entry.ready, 0);
+    begin_possession(entry);
     entry.base = 0;
-    for (pg_atomic_uint64 *counter :
-         {&entry.refusals, &entry.folds, &entry.worker_not_before, &entry.purge_due_at, &entry.seal_due_at})
-        pg_atomic_write_u64(counter, 0);
+    for (pg_atomic_uint64 *value :
+         {&entry.folds, &entry.worker_not_before, &entry.purged_at, &entry.sealed_at, &entry.swept_at})
+        pg_atomic_write_u64(value, 0);
     write_time(entry.worker_due_at, DT_NOEND);
     pg_atomic_write_u32(&entry.worker_pid, 0);
     pg_atomic_write_u32(&entry.unsealed, 0);
+    pg_atomic_write_u32(&entry.unfolded, 0);
+    entry.sweep_after = AccountId{0};
+    entry.sweep_horizon = Txid{0};
+    entry.recovery = {};
+    entry.bounds_of_seal = -1;
     for (Verification &verification : entry.verifications) pg_atomic_write_u32(&verification.pid, 0);
+    reset_fold_queue(entry.fold_queue);
     for (Lane &lane : entry.lanes) reset_lane(lane);
 }
 
-// Frees the entries of dropped databases and of earlier installations in this
-// one: nobody can be using either, but for a worker that is about to go.
-void free_abandoned_entries(Oid extension) {
+bool is_in_use(Database &entry) {
+    return pg_atomic_read_u32(&entry.worker_pid) != 0 || any_lane_owned(entry);
+}
+
+// Ends the possession, and frees the entry. The number goes up before lanes are looked at:
+// a transaction that claims one at the same time sees that, or is seen (lane.cpp, claim_lane).
+void give_up(Database &entry) {
+    Assert(LWLockHeldByMeInMode(databases_lock(), LW_EXCLUSIVE));
+    pg_atomic_write_u32(&entry.ready, 0);
+    begin_possession(entry);
+    entry.recovery = {};
+    pg_memory_barrier();
+    if (!is_in_use(entry)) entry.database = InvalidOid;
+}
+
+// False if this transaction made the extension: until it commits, the ledger before may come back.
+bool is_extension_committed(Oid extension) {
+    ScanKeyData key;
+    ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(extension));
+    return with_table(ExtensionRelationId, AccessShareLock, [&](Relation relation) {
+        SysScanDesc scan = systable_beginscan(relation, ExtensionOidIndexId, true, nullptr, 1, &key);
+        HeapTuple tuple = systable_getnext(scan);
+        const bool committed =
+            tuple && !TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+        systable_endscan(scan);
+        return committed;
+    });
+}
+
+// Frees the entries of dropped databases and of earlier installations in this one.
+void free_abandoned_entries(const LedgerTables &tables) {
+    const bool is_committed = is_extension_committed(tables.extension);
     for (int i = 0; i < settings.databases; ++i) {
         const Oid database = databases[i].database;
-        const Oid installed = databases[i].extension;
+        const LedgerTables before = databases[i].tables;
         const bool abandoned =
             database == MyDatabaseId
-                ? installed != extension
+                ? before != tables && is_committed
                 : OidIsValid(database) && !SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database));
         if (!abandoned) continue;
         LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
-        if (databases[i].database == database && databases[i].extension == installed &&
-            pg_atomic_read_u32(&databases[i].worker_pid) == 0)
-            databases[i].database = InvalidOid;
+        if (databases[i].database == database && databases[i].tables == before && !is_in_use(databases[i]))
+            give_up(databases[i]);
         LWLockRelease(databases_lock());
     }
 }
 
-Database &entry_for(Oid extension) {
+Database &entry_for(const LedgerTables &tables) {
     for (int attempt = 0; attempt < 2; ++attempt) {
         LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
-        Database *entry = find_entry(MyDatabaseId, extension);
+        Database *entry = find_entry(MyDatabaseId, tables);
         if (!entry) {
             for (int i = 0; i < settings.databases && !entry; ++i)
                 if (!OidIsValid(databases[i].database)) entry = &databases[i];
-            if (entry) reset_entry(*entry, MyDatabaseId, extension);
+            if (entry) reset_entry(*entry, MyDatabaseId, tables);
         }
         LWLockRelease(databases_lock());
         if (entry) return *entry;
-        free_abandoned_entries(extension);
+        free_abandoned_entries(tables);
     }
     raise(Status::out_of_slots, "too many databases use a ledger",
           psprintf("Shared memory has room for %d.", settings.databases),
@@ -114,71 +185,117 @@ Tick tick_above_all() {
     return tick_above(Max(accounts, records));
 }
 
-// What the tables say of the lanes, and ids above all of theirs. For an entry that is
-// not ready: nobody else is writing then. Needs the databases lock.
-void set_lanes(Database &entry, const RecoveredLane *recovered, Tick first) {
-    for (int i = 0; i < kLanes; ++i) restore_lane(entry.lanes[i], recovered[i], first);
+// Reads the lanes from the tables, or goes on with that. Nobody else is writing. Needs the
+// lock of the installation.
+void recover(Database &entry, std::int64_t base) {
+    const Tick first = tick_above_all();
+    recover_lanes(entry, base);
+    for (Lane &lane : entry.lanes) raise_lane(lane, first);
+    entry.recovery = {};
 }
 
+// The tables are ours: lets everybody write.
 void publish(Database &entry, std::int64_t base) {
-    const Tick first = tick_above_all();
-    RecoveredLane *lanes = recover_lanes(base);
+    recover(entry, base);
     LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
-    if (!pg_atomic_read_u32(&entry.ready)) {
-        set_lanes(entry, lanes, first);
-        entry.base = base;
-        pg_atomic_write_u32(&entry.unsealed, 1);  // for all we know
-        pg_write_barrier();
-        pg_atomic_write_u32(&entry.ready, 1);
-    }
+    begin_possession(entry);
+    entry.base = base;
+    pg_atomic_write_u32(&entry.unsealed, 1);  // for all we know
+    pg_atomic_write_u32(&entry.unfolded, 1);
+    write_time(entry.swept_at, GetCurrentTimestamp());
+    entry.sweep_horizon =
+        Txid{static_cast<std::int64_t>(U64FromFullTransactionId(oldest_running_xid())) + base};
+    pg_write_barrier();
+    pg_atomic_write_u32(&entry.ready, 1);
     LWLockRelease(databases_lock());
-    pfree(lanes);
     call_worker_at(entry, DT_NOBEGIN);  // the tables may have brought deadlines along
 }
 
-// After lock_installation said no: makes the tables ours, in this transaction.
-void take_possession(Database &entry) {
-    rebase.base = rebase_installation();
-    rebase.subtransaction = GetCurrentSubTransactionId();
-    const Tick first = tick_above_all();
-    RecoveredLane *lanes = recover_lanes(rebase.base);
-    LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
-    set_lanes(entry, lanes, first);
-    LWLockRelease(databases_lock());
-    pfree(lanes);
+// Notes a possession as this transaction's own.
+void note_own(Database &entry, std::int64_t base) {
+    auto *own =
+        static_cast<OwnPossession *>(MemoryContextAlloc(TopTransactionContext, sizeof(OwnPossession)));
+    *own = {GetCurrentSubTransactionId(), &entry, entry.tables, base, own_possessions};
+    begin_possession(entry);
+    entry.recovery = {};
+    own_possessions = own;
+}
+
+// Needs the lock of the installation. It is kept where the tables become ours in this transaction.
+void open_for_writing(Database &entry) {
+    lock_installation();
+    if (pg_atomic_read_u32(&entry.ready)) return unlock_installation();
+    std::int64_t base;
+    switch (read_installation(base)) {
+        case Owner::us:
+            publish(entry, base);
+            unlock_installation();
+            return;
+        case Owner::this_transaction:
+            break;  // taken before a savepoint, since when another ledger was used
+        case Owner::other:
+            base = rebase_installation();
+            break;
+    }
+    note_own(entry, base);
+    recover(entry, base);
 }
 
 std::int64_t base_in_force() {
-    if (rebase.subtransaction != InvalidSubTransactionId) return rebase.base;
-    return mine->base;
+    const OwnPossession *own = own_possession();
+    return own ? own->base : mine->base;
+}
+
+void forget_entries(Oid database, Oid extension) {
+    LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
+    for (int i = 0; i < settings.databases; ++i)
+        if (databases[i].database == database &&
+            (!OidIsValid(extension) || databases[i].tables.extension == extension))
+            give_up(databases[i]);
+    LWLockRelease(databases_lock());
+}
+
+// A database may be made under the Oid of one that was dropped, with other tables. Nobody
+// can be connected to either of them now.
+void on_object_access(ObjectAccessType access, Oid class_id, Oid object, int part, void *argument) {
+    if (earlier_access_hook) earlier_access_hook(access, class_id, object, part, argument);
+    if (access != OAT_POST_CREATE || !preloaded()) return;
+    if (class_id == DatabaseRelationId) forget_entries(object, InvalidOid);
+    if (class_id == ExtensionRelationId) forget_entries(MyDatabaseId, object);
 }
 
 }  // namespace
 
 Size databases_shmem_size() {
-    return mul_size(static_cast<Size>(settings.databases), sizeof(Database)) + alignof(Lane);
+    return offsetof(DatabaseTable, databases) +
+           mul_size(static_cast<Size>(settings.databases), sizeof(Database)) + alignof(Database);
 }
 
 void databases_shmem_init() {
     bool found;
     void *memory = ShmemInitStruct("ledger databases", databases_shmem_size(), &found);
-    databases = reinterpret_cast<Database *>(TYPEALIGN(alignof(Lane), memory));
+    table = reinterpret_cast<DatabaseTable *>(TYPEALIGN(alignof(Database), memory));
+    databases = table->databases;
     if (found) return;
+    pg_atomic_init_u64(&table->possessions, 0);
     for (int i = 0; i < settings.databases; ++i) {
         Database &entry = databases[i];
         pg_atomic_init_u32(&entry.ready, 0);
         pg_atomic_init_u32(&entry.worker_pid, 0);
-        for (pg_atomic_uint64 *counter : {&entry.refusals, &entry.folds, &entry.worker_due_at,
-                                          &entry.worker_not_before, &entry.purge_due_at, &entry.seal_due_at})
-            pg_atomic_init_u64(counter, 0);
+        for (pg_atomic_uint64 *value :
+             {&entry.possession, &entry.folds, &entry.worker_due_at, &entry.worker_not_before,
+              &entry.purged_at, &entry.sealed_at, &entry.swept_at})
+            pg_atomic_init_u64(value, 0);
         pg_atomic_init_u32(&entry.unsealed, 0);
+        pg_atomic_init_u32(&entry.unfolded, 0);
         for (Verification &verification : entry.verifications) {
             pg_atomic_init_u32(&verification.pid, 0);
             for (pg_atomic_uint64 *value : {&verification.done, &verification.total, &verification.began})
                 pg_atomic_init_u64(value, 0);
         }
+        init_fold_queue(entry.fold_queue);
         for (Lane &lane : entry.lanes) init_lane(lane);
-        reset_entry(entry, InvalidOid, InvalidOid);
+        reset_entry(entry, InvalidOid, {});
     }
 }
 
@@ -191,22 +308,23 @@ void begin_writing(const char *function) {
 
 Database &current_database() {
     require_preload();
-    const Storage &tables = storage();
-    if (!mine || mine->database != MyDatabaseId || mine->extension != tables.extension)
-        mine = &entry_for(tables.extension);
+    const LedgerTables tables = tables_of(storage());
+    if (!mine || mine->database != MyDatabaseId || mine->tables != tables) mine = &entry_for(tables);
     return *mine;
 }
 
 Database &writable_database() {
-    current_database();
-    if (pg_atomic_read_u32(&mine->ready) || rebase.subtransaction != InvalidSubTransactionId) return *mine;
+    Database &entry = current_database();
+    if (!pg_atomic_read_u32(&entry.ready) && !own_possession()) open_for_writing(entry);
+    return entry;
+}
 
-    std::int64_t base;
-    if (read_installation(base) || lock_installation(base))
-        publish(*mine, base);
-    else
-        take_possession(*mine);
-    return *mine;
+Possession possession_in_force() {
+    return Possession{pg_atomic_read_u64(&mine->possession)};
+}
+
+bool is_taking_possession() {
+    return own_possessions != nullptr;
 }
 
 bool read_call(int index, DatabaseCall &call) {
@@ -220,6 +338,16 @@ bool read_call(int index, DatabaseCall &call) {
 
 void put_off(int index, TimestampTz until) {
     write_time(databases[index].worker_not_before, until);
+}
+
+void call_all_databases() {
+    LWLockAcquire(databases_lock(), LW_SHARED);
+    for (int i = 0; i < settings.databases; ++i) {
+        if (!OidIsValid(databases[i].database)) continue;
+        write_time(databases[i].worker_not_before, 0);
+        write_time(databases[i].worker_due_at, DT_NOBEGIN);
+    }
+    LWLockRelease(databases_lock());
 }
 
 void forget_calls(Oid database, const Database *present) {
@@ -237,9 +365,9 @@ Database *ready_database() {
 
 Database *known_database() {
     if (!preloaded()) return nullptr;
-    const Oid extension = storage().extension;
+    const LedgerTables tables = tables_of(storage());
     LWLockAcquire(databases_lock(), LW_SHARED);
-    Database *entry = find_entry(MyDatabaseId, extension);
+    Database *entry = find_entry(MyDatabaseId, tables);
     LWLockRelease(databases_lock());
     return entry;
 }
@@ -263,17 +391,34 @@ FullTransactionId oldest_running_xid() {
 
 bool installation_is_current() {
     std::int64_t base;
-    return read_installation(base);
+    return read_installation(base) != Owner::other;
 }
 
-void rebase_subtransaction_ended(bool committed, SubTransactionId child, SubTransactionId parent) {
-    if (rebase.subtransaction == child) rebase.subtransaction = committed ? parent : InvalidSubTransactionId;
+void register_creation_hook() {
+    earlier_access_hook = object_access_hook;
+    object_access_hook = on_object_access;
 }
 
-void rebase_transaction_ended(bool committed) {
-    // The tables may have brought deadlines along.
-    if (committed && rebase.subtransaction != InvalidSubTransactionId) call_worker_at(*mine, DT_NOBEGIN);
-    rebase.subtransaction = InvalidSubTransactionId;
+// The callbacks neither fail nor allocate.
+
+void possession_subtransaction_ended(bool committed, SubTransactionId child, SubTransactionId parent) {
+    for (OwnPossession *own = own_possessions; own; own = own->earlier)
+        if (committed && own->subtransaction == child) own->subtransaction = parent;
+    // Inner subtransactions end first, so those of the child are the newest.
+    while (own_possessions && own_possessions->subtransaction == child) {
+        begin_possession(*own_possessions->entry);
+        own_possessions = own_possessions->earlier;
+    }
+}
+
+// Committed or not, whoever writes next reads the tables for himself.
+void possession_transaction_ended(bool committed) {
+    for (OwnPossession *own = own_possessions; own; own = own->earlier) {
+        begin_possession(*own->entry);
+        // The tables may have brought deadlines along.
+        if (committed) call_worker_at(*own->entry, DT_NOBEGIN);
+    }
+    own_possessions = nullptr;
 }
 
 }  // namespace ledger

@@ -1,9 +1,10 @@
 // A database with a ledger in use: whose it is, its lanes and its counters, in
 // shared memory. Found in no table, so it is made at the first write after a
-// start, when the installation is checked and the newest id is read.
+// start, when the installation is checked and the lanes are recovered.
 #pragma once
 
 #include "core/types.hpp"
+#include "engine/fold_queue.hpp"
 #include "engine/lane.hpp"
 #include "pg/postgres.hpp"
 
@@ -18,20 +19,47 @@ struct Verification {
 };
 inline constexpr int kVerifications = 8;
 
-struct Database {
-    Oid database;  // InvalidOid: this entry is free
+// How far the recovery of the lanes has come: one that is cancelled goes on from there.
+// Under the lock of the installation (rebase.hpp).
+struct Recovery {
+    bool begun;
+    std::int64_t next_id[kScopes];  // records below are taken in
+};
+
+// The tables that an entry belongs to. Others under the same names are another ledger.
+struct LedgerTables {
     Oid extension;
-    pg_atomic_uint32 ready;  // base is that of the committed installation
-    std::int64_t base;       // txid = xid + base
-    pg_atomic_uint64 refusals;
+    Oid account, balance, transfer;
+
+    bool operator==(const LedgerTables &) const = default;
+};
+
+// Aligned like a lane, and what writers read at every call stands apart from what changes.
+struct alignas(64) Database {
+    // Which it is; changed under the databases lock.
+    Oid database;  // InvalidOid: this entry is free
+    LedgerTables tables;
+    pg_atomic_uint32 ready;       // base and possession are those of the committed installation
+    pg_atomic_uint64 possession;  // in force: once ready, or for the transaction that takes possession
+    std::int64_t base;            // txid = xid + base
+
+    // What the worker does, and when.
+    alignas(64) pg_atomic_uint64 worker_due_at;  // when one is next to run, TimestampTz
+    pg_atomic_uint32 unsealed;                   // records were committed that may be in no seal
+    pg_atomic_uint32 unfolded;                   // transfers were, since the last sweep began
+    alignas(64) pg_atomic_uint32 worker_pid;     // 0: none runs
+    pg_atomic_uint64 worker_not_before;          // it is not started before, TimestampTz
+    pg_atomic_uint64 purged_at;                  // when the last purge began, TimestampTz
+    pg_atomic_uint64 sealed_at;                  // when the last seal was tried, TimestampTz
+    pg_atomic_uint64 swept_at;                   // when the last sweep ended, TimestampTz
     pg_atomic_uint64 folds;
-    pg_atomic_uint32 worker_pid;         // 0: none runs
-    pg_atomic_uint64 worker_due_at;      // when one is next to run, TimestampTz
-    pg_atomic_uint64 worker_not_before;  // it is not started before, TimestampTz
-    pg_atomic_uint64 purge_due_at;       // purges are not made before, TimestampTz
-    pg_atomic_uint64 seal_due_at;        // nor seals, TimestampTz
-    pg_atomic_uint32 unsealed;           // records were committed that may be in no seal
+    AccountId sweep_after;  // the worker's own: the last account of the sweep so far
+    Txid sweep_horizon;     // and the horizon at the beginning of the last one
+
+    Recovery recovery;
+    std::int64_t bounds_of_seal;  // Lane::unsealed_from is as of that seal; under the sealer's lock
     Verification verifications[kVerifications];
+    FoldQueue fold_queue;
     Lane lanes[kLanes];
 };
 
@@ -46,17 +74,30 @@ void begin_writing(const char *function);
 // waits. Raises LG901, or LG902 with more databases than ledger.databases.
 Database &current_database();
 
-// The current database's entry, ready to be written to. At the first write
-// after an installation, a restore or a copy it folds every account and notes
-// where the ledger lives, in the caller's transaction; others wait for that
-// transaction. Raises LG901, or LG902 with more databases than ledger.databases.
+// The current database's entry, ready to be written to. At the first write after a start
+// the lanes are recovered, by one session while others wait for it. At the first write
+// after an installation, a restore or a copy it notes where the ledger lives, in the
+// caller's transaction; others wait for that transaction. They wait for a lock of
+// PostgreSQL's. Raises LG901, or LG902 with more databases than ledger.databases.
 Database &writable_database();
+
+// The possession that writable_database() has found or made.
+Possession possession_in_force();
+
+// True if this transaction has taken possession: until it has committed, nobody else writes.
+bool is_taking_possession();
 
 inline TimestampTz read_time(pg_atomic_uint64 &time) {
     return static_cast<TimestampTz>(pg_atomic_read_u64(&time));
 }
 inline void write_time(pg_atomic_uint64 &time, TimestampTz value) {
     pg_atomic_write_u64(&time, static_cast<std::uint64_t>(value));
+}
+
+// When something is next due that was done at last, every so many seconds. A time in the
+// future was read from a wrong clock: then at once.
+inline TimestampTz due_after(TimestampTz last, int seconds, TimestampTz now) {
+    return last > now ? now : last + seconds * USECS_PER_SEC;
 }
 
 // For the launcher: an entry whose worker does not run, when it is called for, and
@@ -68,6 +109,9 @@ struct DatabaseCall {
 };
 bool read_call(int index, DatabaseCall &call);
 void put_off(int index, TimestampTz until);
+
+// The clock was set back: what was put off or due at times that it showed is so no more.
+void call_all_databases();
 
 // Nothing is due in that database any more, but for what its present entry says.
 void forget_calls(Oid database, const Database *present = nullptr);
@@ -91,8 +135,12 @@ FullTransactionId oldest_running_xid();
 // True if the tables belong to this installation, that is, once it has been written to.
 bool installation_is_current();
 
-// For the transaction callbacks: what became of a rebase made in a subtransaction.
-void rebase_subtransaction_ended(bool committed, SubTransactionId mine, SubTransactionId parent);
-void rebase_transaction_ended(bool committed);
+// Forgets what shared memory knows of a database, or of an extension in it, that is made
+// under an Oid of before.
+void register_creation_hook();
+
+// For the transaction callbacks: what became of possessions taken in a subtransaction.
+void possession_subtransaction_ended(bool committed, SubTransactionId child, SubTransactionId parent);
+void possession_transaction_ended(bool committed);
 
 }  // namespace ledger

@@ -2,6 +2,8 @@
 
 #include "engine/database.hpp"
 #include "engine/position.hpp"
+#include "engine/settings.hpp"
+#include "engine/slot.hpp"
 #include "engine/storage.hpp"
 #include "engine/transaction.hpp"
 #include "pg/numeric.hpp"
@@ -43,41 +45,56 @@ LOCKTAG folders_tag() {
     return tag;
 }
 
-}  // namespace
-
-std::int64_t fold_into(AccountId account, Txid until, Txid horizon) {
+// Folds the account's visible transfers with txid below the horizon. Returns their number.
+// The caller keeps other folders out.
+std::int64_t fold_up_to(AccountId account, Txid horizon) {
     return with_latest_snapshot([&](Snapshot snapshot) {
         const Folded folded = read_folded(snapshot, account);
-        const Totals more = sum_transfers(snapshot, account, folded.horizon, until);
-        const bool stale_horizon = ItemPointerIsValid(&folded.tid) && until == Txid{INT64_MAX};
-        if (more.transfers > 0 || stale_horizon) write_folded(account, folded, more, horizon);
+        const Totals more = sum_transfers(snapshot, account, folded.horizon, horizon);
+        if (more.transfers > 0) write_folded(account, folded, more, horizon);
         return more.transfers;
     });
 }
 
-std::int64_t fold_account(AccountId account) {
-    Database &database = writable_database();
+struct FoldResult {
+    std::int64_t folded;
+    std::int64_t left;
+};
+
+Database &begin_folding() {
     if (IsolationUsesXactSnapshot())
         ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                 errmsg("a ledger is folded in READ COMMITTED only"),
                 errdetail("The transaction's own older snapshot would see the new totals."),
                 errhint("Call ledger.fold() in a transaction of its own."));
     note_upkeep("folded", "ledger.fold()");
-    const LOCKTAG folders = folders_tag();
-    LockAcquire(&folders, ShareUpdateExclusiveLock, false, false);
-    // The horizon first, the snapshot after: so the snapshot sees all below the horizon.
-    const Txid horizon = txid_of(oldest_running_xid());
-    const std::int64_t folded = fold_into(account, horizon, horizon);
-    note_folded({MyDatabaseId, storage().extension, account}, folded, horizon);
-    if (folded > 0) pg_atomic_add_fetch_u64(&database.folds, 1);
-    return folded;
+    return writable_database();
 }
 
-bool try_fold_account(AccountId account) {
+// With the lock of folders.
+FoldResult fold_locked(Database &database, AccountId account) {
+    // The horizon first, the snapshot after: so the snapshot sees all below the horizon.
+    const Txid horizon = txid_of(oldest_running_xid());
+    const std::int64_t folded = fold_up_to(account, horizon);
+    if (folded > 0) pg_atomic_add_fetch_u64(&database.folds, 1);
+    return {folded, note_folded({possession_in_force(), account}, folded)};
+}
+
+}  // namespace
+
+std::int64_t fold_account(AccountId account) {
+    Database &database = begin_folding();
     const LOCKTAG folders = folders_tag();
-    if (LockAcquire(&folders, ShareUpdateExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL) return false;
-    fold_account(account);
-    return true;
+    LockAcquire(&folders, ShareUpdateExclusiveLock, false, false);
+    return fold_locked(database, account).folded;
+}
+
+std::int64_t try_fold_account(AccountId account) {
+    Database &database = begin_folding();
+    const LOCKTAG folders = folders_tag();
+    if (LockAcquire(&folders, ShareUpdateExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+        return settings.fold_threshold;
+    return fold_locked(database, account).left;
 }
 
 }  // namespace ledger

@@ -7,17 +7,13 @@
 
 namespace ledger {
 
-// Folds the account's visible transfers with txid below until, and lets its row
-// say that horizon. Returns the number of transfers folded. The caller keeps
-// other folders out.
-std::int64_t fold_into(AccountId account, Txid until, Txid horizon);
-
 // Folds the account up to the oldest running transaction. Waits for another
 // folder in this database, and keeps others waiting to the end of the
 // transaction. Balances are the same before and after, in every snapshot.
 std::int64_t fold_account(AccountId account);
 
-// The same; false, without waiting, if there is another folder.
-bool try_fold_account(AccountId account);
+// The same, without waiting. Returns the transfers that are left in the tail, as far as the
+// account's slot knows; a whole threshold if there is another folder.
+std::int64_t try_fold_account(AccountId account);
 
 }  // namespace ledger

@@ -74,32 +74,112 @@ void close_hold(Hold &hold, HoldState state) {
     write_hold(hold);
 }
 
-// False if others are at it, or have been, or this transaction cannot move more.
-bool expire(Database &database, TransferId id, TimestampTz now) {
+// Returns the amount given back; 0 if others are at it, or have been, or this transaction
+// cannot move more.
+Minor expire(Database &database, TransferId id, TimestampTz now) {
     Hold hold;
-    if (!lock_hold(id, false, hold) || !is_overdue(hold.row, now)) return false;
+    if (!lock_hold(id, false, hold) || !is_overdue(hold.row, now)) return 0;
     Order order = resolution(hold.row, Kind::void_, remaining(hold.row));
     Refusal refusal;
-    if (!take(database, order, {}, {}, refusal)) return false;
+    if (!take(database, order, {}, {}, refusal)) return 0;
     close_hold(hold, HoldState::expired);
     append(&order, 1);
-    return true;
+    return order.amount;
 }
 
-// Calls visit(id) for overdue holds, of one account or of all, until it returns false.
+// Calls visit(id) for overdue holds until it returns false.
 template <typename Visit>
-void scan_overdue(const AccountId *account, TimestampTz now, Visit visit) {
-    const Oid index = account ? storage().hold_by_account : storage().hold_by_due;
-    ScanKeyData keys[2];
-    int count = 0;
-    if (account)
-        key_bigint(keys[count++], HoldColumn::debit_account, BTEqualStrategyNumber,
-                   static_cast<std::int64_t>(*account));
-    key_until(keys[count++], HoldColumn::due_at, now);
+void scan_overdue(TimestampTz now, Visit visit) {
+    ScanKeyData key;
+    key_until(key, HoldColumn::due_at, now);
     with_table(storage().hold, RowExclusiveLock, [&](Relation table) {
-        scan_index(table, index, SnapshotSelf, keys, count,
+        scan_index(table, storage().hold_by_due, SnapshotSelf, &key, 1,
                    [&](HeapTuple tuple) { return visit(row_of<HoldRow>(tuple)->transfer); });
     });
+}
+
+// Runs visit, which may make transfers, in a memory context that is emptied each time.
+template <typename Visit>
+auto with_scratch(MemoryContext scratch, Visit visit) {
+    MemoryContext caller = MemoryContextSwitchTo(scratch);
+    const auto result = visit();
+    MemoryContextSwitchTo(caller);
+    MemoryContextReset(scratch);
+    return result;
+}
+
+// The account's overdue holds, oldest first, and when the next one is due.
+struct Overdue {
+    TransferId ids[kExpiredByCaller];
+    int count;
+    Wide amount;  // of these
+    bool more;    // there are others
+    TimestampTz next_due;
+};
+
+// A dirty snapshot shows what others are making or resolving, too: the first counts for
+// when the next one is due, and so does the second, for it may be rolled back.
+template <typename Visit>
+void scan_open_holds(const AccountUse &use, Side side, Visit visit) {
+    const bool is_debit = side == Side::debit;
+    const Oid by_account = is_debit ? storage().hold_by_debit : storage().hold_by_credit;
+    SnapshotData dirty;
+    InitDirtySnapshot(dirty);
+    ScanKeyData key;
+    key_bigint(key, is_debit ? HoldColumn::debit_account : HoldColumn::credit_account, BTEqualStrategyNumber,
+               static_cast<std::int64_t>(use.id));
+    const bool has_index = OidIsValid(by_account);
+    with_table(storage().hold, RowExclusiveLock, [&](Relation table) {
+        scan_index(table, has_index ? by_account : storage().hold_by_due, &dirty, &key, has_index,
+                   [&](HeapTuple tuple) {
+                       const HoldRow &row = *row_of<HoldRow>(tuple);
+                       if (row.due_at == DT_NOEND) return false;
+                       if (!has_index && row.credit_account != use.id) return true;
+                       const bool is_settled =
+                           !TransactionIdIsValid(dirty.xmin) && !TransactionIdIsValid(dirty.xmax);
+                       return visit(row, is_settled);
+                   });
+    });
+}
+
+// One side: until a hold is met that is not due, or more are due than a caller expires.
+void find_overdue_side(const AccountUse &use, Side side, TimestampTz now, Overdue *found,
+                       TimestampTz &next_due) {
+    scan_open_holds(use, side, [&](const HoldRow &row, bool is_settled) {
+        next_due = Min(next_due, row.due_at);
+        if (row.due_at > now || !found) return false;
+        if (!is_settled) return true;
+        found->more = found->count == kExpiredByCaller;
+        if (found->more) return false;
+        found->ids[found->count++] = row.transfer;
+        found->amount += remaining(row);
+        return true;
+    });
+}
+
+// The slot is told when the next hold of either side is due, so that until then nobody looks.
+void find_overdue(AccountUse &use, Side side, TimestampTz now, Overdue &found) {
+    const std::uint32_t look = begin_look(use);
+    TimestampTz next_due = DT_NOEND;
+    found.count = 0;
+    found.amount = 0;
+    found.more = false;
+    find_overdue_side(use, side, now, &found, next_due);
+    find_overdue_side(use, side == Side::debit ? Side::credit : Side::debit, now, nullptr, next_due);
+    end_look(use, look, next_due);
+}
+
+// Expires holds of the list until their amounts are enough. True if there were any.
+bool expire_enough(Database &database, const Overdue &overdue, Wide enough, TimestampTz now) {
+    MemoryContext scratch =
+        AllocSetContextCreate(CurrentMemoryContext, "ledger relief", ALLOCSET_DEFAULT_SIZES);
+    Wide freed = 0;
+    for (int i = 0; i < overdue.count && freed < enough; ++i) {
+        CHECK_FOR_INTERRUPTS();
+        freed += with_scratch(scratch, [&] { return expire(database, overdue.ids[i], now); });
+    }
+    MemoryContextDelete(scratch);
+    return freed > 0;
 }
 
 }  // namespace
@@ -111,6 +191,8 @@ void append_hold(Order &order, TimestampTz due_at, bool is_branch) {
     with_table(storage().hold, RowExclusiveLock,
                [&](Relation table) { CatalogTupleInsert(table, form_hold(RelationGetDescr(table), row)); });
     CommandCounterIncrement();
+    for (const AccountId account : {row.debit_account, row.credit_account})
+        note_due(use_account(account), due_at);
     call_worker_at(current_database(), due_at);
 }
 
@@ -161,25 +243,34 @@ void set_due(Hold &hold, TimestampTz due_at) {
     write_hold(hold);
 }
 
-std::int64_t expire_overdue(Database &database, std::int64_t max, const AccountId *account) {
+std::int64_t expire_overdue(Database &database, std::int64_t max) {
     const TimestampTz now = GetCurrentTimestamp();
     MemoryContext scratch =
         AllocSetContextCreate(CurrentMemoryContext, "ledger expiry", ALLOCSET_DEFAULT_SIZES);
     std::int64_t expired = 0;
-    scan_overdue(account, now, [&](TransferId id) {
-        MemoryContext caller = MemoryContextSwitchTo(scratch);
-        expired += expire(database, id, now);
-        MemoryContextSwitchTo(caller);
-        MemoryContextReset(scratch);
+    scan_overdue(now, [&](TransferId id) {
+        expired += with_scratch(scratch, [&] { return expire(database, id, now) > 0; });
         return expired < max;
     });
     MemoryContextDelete(scratch);
     return expired;
 }
 
+Relief relieve(Database &database, AccountUse &use, Side side, Wide amount, Need need) {
+    const TimestampTz now = GetCurrentTimestamp();
+    if (amount <= 0 || !may_have_overdue(use, now)) return Relief::none;
+    Overdue overdue;
+    find_overdue(use, side, now, overdue);
+    if (overdue.amount >= amount || need == Need::any)
+        return expire_enough(database, overdue, amount, now) ? Relief::given : Relief::none;
+    if (!overdue.more) return Relief::none;
+    call_worker_at(database, DT_NOBEGIN);
+    return Relief::later;
+}
+
 int find_overdue(TransferId *ids, int max) {
     int count = 0;
-    scan_overdue(nullptr, GetCurrentTimestamp(), [&](TransferId id) {
+    scan_overdue(GetCurrentTimestamp(), [&](TransferId id) {
         ids[count++] = id;
         return count < max;
     });
@@ -187,7 +278,7 @@ int find_overdue(TransferId *ids, int max) {
 }
 
 bool expire_hold(Database &database, TransferId id) {
-    return expire(database, id, GetCurrentTimestamp());
+    return expire(database, id, GetCurrentTimestamp()) > 0;
 }
 
 }  // namespace ledger

@@ -6,6 +6,7 @@
 
 #include "engine/post.hpp"
 #include "engine/storage.hpp"
+#include "engine/transaction.hpp"
 
 namespace ledger {
 
@@ -45,10 +46,30 @@ int resolve_hold(Database &database, Hold &hold, Minor post, HoldState next, Ord
 // Gives a hold no time to run out any more, or another one.
 void set_due(Hold &hold, TimestampTz due_at);
 
-// Expires overdue holds, those of one account or of all, at most max; those that
-// others are resolving are left to them, and what this transaction cannot move in
-// addition to what it has is left to another. Returns how many.
-std::int64_t expire_overdue(Database &database, std::int64_t max, const AccountId *account = nullptr);
+// Expires overdue holds, at most max; those that others are resolving are left to
+// them, and what this transaction cannot move in addition to what it has is left to
+// another. Returns how many.
+std::int64_t expire_overdue(Database &database, std::int64_t max);
+
+// Overdue holds that a caller in need looks at, and expires, at most. The rest is the worker's.
+constexpr int kExpiredByCaller = 100;
+
+// What an account in need can have of its overdue holds.
+enum class Relief {
+    none,   // they do not suffice: nothing was done
+    given,  // some were expired in this transaction
+    later,  // more than kExpiredByCaller are overdue, of which the oldest do not suffice: the worker
+            // was called to expire them
+};
+
+// What the caller needs: all of an amount, or as much of it as there is.
+enum class Need { all, any };
+
+// Gives back what overdue holds set aside of the account (debit) or hold for it (credit): the
+// oldest, as many as amount needs. The one rule for everything that is refused because of
+// holds: a hold whose time is up counts for nobody. Holds that others are resolving are left
+// to them.
+Relief relieve(Database &database, AccountUse &use, Side side, Wide amount, Need need = Need::all);
 
 // The same one by one: puts the ids of overdue holds, at most max, into ids and returns
 // how many; and expires one. False if others are at it, or have been.

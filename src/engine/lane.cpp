@@ -27,8 +27,10 @@ struct SavedLinks {
 // A lane this transaction owns.
 struct LaneUse {
     Database *database;
-    Lane *lane;  // null: none yet
+    Possession possession;
+    Lane *lane;  // null: none
     LaneNumber number;
+    int level;  // nesting level of the subtransaction that claimed it, or of one it was released to
     Links links;
     SavedLinks *saved;  // innermost first
     LaneUse *next;
@@ -109,17 +111,35 @@ bool try_claim(Lane &lane) {
 
 // Each backend prefers a lane of its own: as many lanes are in use as there are
 // writers, and a seal names no more.
-void claim_lane(Database &database, LaneUse &use) {
+int &preferred_lane() {
     static int preferred = compat::backend_number() % kLanes;
+    return preferred;
+}
+
+// The lane is of another ledger if the possession has ended since it was looked up (database.cpp, give_up).
+void check_possession(Database &database, Lane &lane, Possession possession) {
+    if (pg_atomic_read_u64(&database.possession) == static_cast<std::uint64_t>(possession)) return;
+    release(lane);
+    ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+            errmsg("the ledger was dropped or replaced while it was written to"), errhint("Try again."));
+}
+
+void claim_lane(Database &database, LaneUse &use) {
+    const Possession possession = possession_in_force();
     for (int i = 0; i < kLanes; ++i) {
-        const int candidate = (preferred + i) % kLanes;
+        const int candidate = (preferred_lane() + i) % kLanes;
         Lane &lane = database.lanes[candidate];
         if (!try_claim(lane)) continue;
+        check_possession(database, lane, possession);
         pg_atomic_write_u64(&lane.first, static_cast<std::uint64_t>(lane.last));
-        preferred = candidate;
+        preferred_lane() = candidate;
         use.database = &database;
+        use.possession = possession;
         use.lane = &lane;
         use.number = LaneNumber{candidate};
+        use.level = GetCurrentTransactionNestLevel();
+        use.links = {};
+        use.saved = nullptr;
         for (int scope = 0; scope < kScopes; ++scope) use.links.heads[scope] = lane.heads[scope];
         return;
     }
@@ -128,28 +148,44 @@ void claim_lane(Database &database, LaneUse &use) {
           "Try again, with fewer writers at a time.");
 }
 
-LaneUse &use_of(Database &database) {
-    if (mine.present && mine.present->database == &database) return *mine.present;
+bool is_use_of(const LaneUse &use, const Database &database, Possession possession) {
+    return use.lane && use.database == &database && use.possession == possession;
+}
+
+// The transaction's use of a lane of the database, or one that has no lane.
+LaneUse &find_use(const Database &database, Possession possession) {
+    LaneUse *unused = nullptr;
     LaneUse *use = &mine.first;
-    while (use->lane && use->database != &database) {
-        if (!use->next)
-            use->next =
-                static_cast<LaneUse *>(MemoryContextAllocZero(TopTransactionContext, sizeof(LaneUse)));
-        use = use->next;
+    for (;; use = use->next) {
+        if (is_use_of(*use, database, possession)) return *use;
+        if (!use->lane && !unused) unused = use;
+        if (!use->next) break;
     }
-    if (!use->lane) claim_lane(database, *use);
-    mine.present = use;
-    return *use;
+    if (unused) return *unused;
+    use->next = static_cast<LaneUse *>(MemoryContextAllocZero(TopTransactionContext, sizeof(LaneUse)));
+    return *use->next;
+}
+
+LaneUse &use_of(Database &database) {
+    const Possession possession = possession_in_force();
+    if (mine.present && is_use_of(*mine.present, database, possession)) return *mine.present;
+    LaneUse &use = find_use(database, possession);
+    if (!use.lane) claim_lane(database, use);
+    mine.present = &use;
+    return use;
 }
 
 std::int64_t id_at(Database &database, TimestampTz now) {
     LaneUse &use = use_of(database);
-    use.lane->last = next_tick(use.lane->last, milliseconds_of(now));
-    if (use.lane->last >= kTickEnd)
-        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("there are no ids left"),
-                errdetail("An id in the tables is of the year 2094, and ids only grow."),
-                errhint("Run SELECT * FROM ledger.verify(): no ledger has made such an id."));
-    return make_id(use.lane->last, settings.node, use.number);
+    const Tick tick = next_tick(use.lane->last, milliseconds_of(now));
+    if (tick >= kTickEnd)  // nothing is kept of the time: the clock may be right the next time
+        ereport(
+            ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("there are no ids left"),
+            errdetail("The clock, or an id in the tables, is of the year 2094 or later, and ids only grow."),
+            errhint("Check the server's clock; then run SELECT * FROM ledger.verify(): no ledger has made "
+                    "such an id."));
+    use.lane->last = tick;
+    return make_id(tick, settings.node, use.number);
 }
 
 void save_links(LaneUse &use) {
@@ -174,15 +210,36 @@ void init_lane(Lane &lane) {
     SpinLockInit(&lane.mutex);
     pg_atomic_init_u32(&lane.state, 0);
     pg_atomic_init_u64(&lane.first, 0);
+    pg_atomic_init_u64(&lane.refusals, 0);
 }
 
 void reset_lane(Lane &lane) {
-    pg_atomic_write_u32(&lane.state, static_cast<std::uint32_t>(LaneState::idle));
+    forget_links(lane);
     pg_atomic_write_u64(&lane.first, 0);
+    pg_atomic_write_u64(&lane.refusals, 0);
     lane.last = 0;
     lane.transfers = 0;
-    for (Head &head : lane.heads) head = {};
-    lane.prepared = {};
+    lane.unsealed_from = 0;
+}
+
+void forget_links(Lane &lane) {
+    pg_atomic_write_u32(&lane.state, static_cast<std::uint32_t>(LaneState::idle));
+    with_lane(lane, [&] {
+        for (Head &head : lane.heads) head = {};
+        lane.prepared = {};
+    });
+}
+
+void raise_lane(Lane &lane, Tick tick) {
+    lane.last = Max(lane.last, tick);
+}
+
+bool is_owned(Lane &lane) {
+    return pg_atomic_read_u32(&lane.state) == static_cast<std::uint32_t>(LaneState::owned);
+}
+
+void count_refusal(Database &database) {
+    pg_atomic_add_fetch_u64(&database.lanes[preferred_lane()].refusals, 1);
 }
 
 Place next_place(Database &database, Scope scope, TimestampTz now) {
@@ -225,10 +282,10 @@ bool idle_head(Lane &lane, Scope scope, Head &head) {
 
 // The order matters: a lane that is owned now has its bound in place before its first
 // id, and one that is idle gets its own before it can be claimed again. Idle lanes go on
-// from where the farthest is, which a large batch may have taken ahead of the clock: so
-// what is made later does not mix with what is sealed now.
-std::int64_t raise_idle_lanes(Database &database) {
-    Tick farthest = tick_at(milliseconds_of(GetCurrentTimestamp()));
+// from where the farthest is: so what is made later does not mix with what is sealed now.
+// The clock is not asked, for it may be wrong.
+std::int64_t raise_idle_lanes(Database &database, std::int64_t *bounds) {
+    Tick farthest = 0;
     for (Lane &lane : database.lanes)
         if (try_claim(lane)) {
             farthest = Max(farthest, lane.last);
@@ -236,21 +293,24 @@ std::int64_t raise_idle_lanes(Database &database) {
         } else {
             farthest = Max(farthest, static_cast<Tick>(pg_atomic_read_u64(&lane.first)));
         }
-    Tick bound = farthest;
-    for (Lane &lane : database.lanes)
+    std::int64_t least = first_id(farthest);
+    for (int i = 0; i < kLanes; ++i) {
+        Lane &lane = database.lanes[i];
         if (try_claim(lane)) {
-            lane.last = Max(lane.last, farthest);
+            raise_lane(lane, farthest);
+            bounds[i] = first_id(lane.last);
             release(lane);
         } else {
-            bound = Min(bound, static_cast<Tick>(pg_atomic_read_u64(&lane.first)));
+            bounds[i] = first_id(static_cast<Tick>(pg_atomic_read_u64(&lane.first)));
         }
-    return first_id(bound);
+        least = Min(least, bounds[i]);
+    }
+    return least;
 }
 
 bool in_use(Lane &lane) {
     const std::uint32_t state = pg_atomic_read_u32(&lane.state);
-    if (state != static_cast<std::uint32_t>(LaneState::prepared))
-        return state == static_cast<std::uint32_t>(LaneState::owned);
+    if (state != static_cast<std::uint32_t>(LaneState::prepared)) return is_owned(lane);
     TransactionId xid = InvalidTransactionId;
     with_lane(lane, [&] { xid = lane.prepared.xid; });
     return TransactionIdIsInProgress(xid);
@@ -273,13 +333,14 @@ void lane_prepared() {
         if (!has_links(use)) return release(*use.lane);
         with_lane(*use.lane, [&] {
             use.lane->prepared.xid = mine.preparing;
+            use.lane->prepared.txid = Txid{0};
             for (int i = 0; i < kScopes; ++i) {
                 use.lane->prepared.last_id[i] = use.links.last_id[i];
                 use.lane->prepared.heads[i] = use.links.heads[i];
             }
         });
         release(*use.lane, LaneState::prepared);
-        note_unsealed(*use.database);
+        note_records(*use.database);
     });
     mine = {};
 }
@@ -290,15 +351,24 @@ void lane_transaction_ended(bool committed) {
             with_lane(*use.lane, [&] {
                 for (int i = 0; i < kScopes; ++i) use.lane->heads[i] = use.links.heads[i];
             });
-            note_unsealed(*use.database);
+            note_records(*use.database);
         }
         release(*use.lane);
     });
     mine = {};
 }
 
+// Claimed in the subtransaction that is rolled back, whose locks of the tables are gone
+// next: another transaction may drop them and make others.
+void give_back_lane(LaneUse &use) {
+    release(*use.lane);
+    use.lane = nullptr;
+}
+
 void lane_subtransaction_ended(bool committed, int nesting) {
     each_use([&](LaneUse &use) {
+        if (!committed && use.level >= nesting) return give_back_lane(use);
+        use.level = Min(use.level, nesting - 1);
         SavedLinks *saved = use.saved;
         if (!saved || saved->level < nesting) return;
         const bool parent_has_none = !saved->outer || saved->outer->level < nesting - 1;

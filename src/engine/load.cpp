@@ -1,8 +1,10 @@
 #include "engine/load.hpp"
 
 #include "engine/database.hpp"
+#include "engine/fold_queue.hpp"
 #include "engine/position.hpp"
 #include "engine/prepared.hpp"
+#include "engine/settings.hpp"
 #include "pg/numeric.hpp"
 
 namespace ledger {
@@ -51,7 +53,7 @@ void add_side(Relation transfer, Side side, AccountId account, Txid horizon, Cha
         const bool is_decided = !TransactionIdIsValid(dirty.xmin);
         add(is_decided ? committed : entry_of(in_flight, row.txid).net,
             change_of(row.kind, side, row.amount));
-        ++tail;
+        if (++tail == settings.fold_threshold) call_fold(current_database(), account);
         return true;
     });
 }
@@ -91,7 +93,28 @@ Limits read_limits(Snapshot snapshot, AccountId account) {
     });
 }
 
+LoadLocks indexes_of(const Storage &s) {
+    return {{s.account_by_id, s.balance_by_account, s.transfer_by_debit, s.transfer_by_credit}};
+}
+
 }  // namespace
+
+// While a lock was waited for, an index may have been replaced.
+LoadLocks lock_for_load() {
+    for (;;) {
+        const std::uint32_t epoch = storage().epoch;
+        const LoadLocks locks = indexes_of(storage());
+        for (const Oid relation : {storage().account, storage().balance, storage().transfer})
+            LockRelationOid(relation, AccessShareLock);
+        for (const Oid index : locks.indexes) LockRelationOid(index, AccessShareLock);
+        if (storage().epoch == epoch) return locks;
+        unlock_after_load(locks);
+    }
+}
+
+void unlock_after_load(const LoadLocks &locks) {
+    for (const Oid index : locks.indexes) UnlockRelationOid(index, AccessShareLock);
+}
 
 void load_account(Slot *slot) {
     const AccountId account = slot->key.account;
@@ -119,7 +142,10 @@ void load_account(Slot *slot) {
         with_slot(slot, [&] {
             slot->bounds = {spendable, projected};
             slot->limits = limits;
-            slot->tail = tail;
+            slot->tail = static_cast<std::uint32_t>(Min(tail, INT64CONST(0xFFFFFFFF)));
+            slot->looks = 0;
+            slot->due = DT_NOBEGIN;  // not known until somebody looks
+            slot->due_noted = DT_NOEND;
         });
         // Only now: an effect may be resolved as soon as it is there.
         for (int i = 0; i < in_flight.count; ++i) {

@@ -1,5 +1,6 @@
 #include "engine/post.hpp"
 
+#include "engine/fold_queue.hpp"
 #include "engine/hold.hpp"
 #include "engine/lane.hpp"
 #include "engine/settings.hpp"
@@ -20,6 +21,8 @@ Status status_of(const Taken &taken, Status over_limit) {
     switch (taken.grant) {
         case Grant::in_flight:
             return Status::balance_in_flight;
+        case Grant::beyond_range:
+            return Status::balance_out_of_range;
         case Grant::out_of_range:
             return Status::invalid_amount;
         default:
@@ -29,12 +32,27 @@ Status status_of(const Taken &taken, Status over_limit) {
 
 bool is_short(const Taken &taken) {
     return taken.state == AccountState::open &&
-           (taken.grant == Grant::refused || taken.grant == Grant::in_flight);
+           (taken.grant == Grant::refused || taken.grant == Grant::in_flight ||
+            taken.grant == Grant::beyond_range);
 }
 
-// Gives back what the account's overdue holds set aside; true if there were any.
-bool release_overdue(Database &database, AccountUse &use) {
-    return has_holds(use) && expire_overdue(database, INT64_MAX, &use.id) > 0;
+// One side of an order.
+struct Leg {
+    Side side;
+    AccountUse &use;
+    bool relieved = false;  // its overdue holds were looked at
+    bool may_be_later = false;
+};
+
+// Where the side is short: true if it may be tried again.
+bool help(Database &database, Leg &leg, const Taken &taken, Minor amount) {
+    if (!is_short(taken)) return false;
+    if (resolve_prepared(leg.use)) return true;
+    if (leg.relieved) return false;
+    leg.relieved = true;
+    const Relief relief = relieve(database, leg.use, leg.side, amount - taken.left);
+    leg.may_be_later = relief == Relief::later;
+    return relief == Relief::given;
 }
 
 // Orders are linked in the order of their ids, whenever their rows are written.
@@ -79,12 +97,6 @@ Database &begin_posting(const char *function) {
 }
 
 bool take(Database &database, Order &order, Code source_code, Code destination_code, Refusal &refusal) {
-    const auto refuse = [&](Status status, Code code, const Account &account, AccountState state,
-                            Wide available) {
-        pg_atomic_add_fetch_u64(&database.refusals, 1);
-        refusal = {status, code, account, order.amount, available, state, nullptr, nullptr, nullptr};
-        return false;
-    };
     if (order.source.id == order.destination.id) {
         refusal = same_account(source_code);
         return false;
@@ -93,33 +105,44 @@ bool take(Database &database, Order &order, Code source_code, Code destination_c
         refusal = asset_mismatch(source_code, order.source, destination_code, order.destination);
         return false;
     }
-    AccountUse &source = use_account(order.source.id);
-    AccountUse &destination = use_account(order.destination.id);
-    AccountShare before = source.share;
-    Taken out = take_side(source, order.kind, Side::debit, order.amount);
-    if (is_short(out) && release_overdue(database, source)) {
-        before = source.share;  // what was released stays so
-        out = take_side(source, order.kind, Side::debit, order.amount);
-    }
-    if (const Status status = status_of(out, Status::insufficient_balance); status != Status::ok)
-        return refuse(status, source_code, order.source, out.state, out.left);
-    const Taken in = take_side(destination, order.kind, Side::credit, order.amount);
-    if (const Status status = status_of(in, Status::ceiling_exceeded); status != Status::ok) {
-        put_back(source, before);
-        return refuse(status, destination_code, order.destination, in.state, in.left);
+    const auto refuse = [&](const Leg &leg, const Taken &taken, Status over_limit, Code code,
+                            const Account &account) {
+        count_refusal(database);
+        const Status status = leg.may_be_later ? Status::balance_in_flight : status_of(taken, over_limit);
+        refusal = {status, code, account, order.amount, taken.left, taken.state, nullptr, nullptr, nullptr};
+        return false;
+    };
+    Leg source = {Side::debit, use_account(order.source.id)};
+    Leg destination = {Side::credit, use_account(order.destination.id)};
+    for (;;) {
+        const AccountShare before = source.use.share;
+        const Taken out = take_side(source.use, order.kind, Side::debit, order.amount);
+        if (out.grant != Grant::ok) {
+            if (help(database, source, out, order.amount)) continue;
+            return refuse(source, out, Status::insufficient_balance, source_code, order.source);
+        }
+        const Taken in = take_side(destination.use, order.kind, Side::credit, order.amount);
+        if (in.grant == Grant::ok) break;
+        // Before the destination is helped: its holds may be of this source.
+        put_back(source.use, before);
+        if (help(database, destination, in, order.amount)) continue;
+        return refuse(destination, in, Status::ceiling_exceeded, destination_code, order.destination);
     }
     link_order(database, order);
     count_transfer();
-    fold_when_long(database, *source.slot, *destination.slot);
+    fold_when_long(database, *source.use.slot, *destination.use.slot);
     return true;
 }
 
 Minor amount_up_to(Database &database, const Order &order, Minor maximum) {
     AccountUse &source = use_account(order.source.id);
-    if (can_give(source) < maximum) release_overdue(database, source);
-    const Wide give = can_give(source);
-    const Wide take = can_take(use_account(order.destination.id));
-    return static_cast<Minor>(Max(Min(Wide{maximum}, Min(give, take)), Wide{0}));
+    AccountUse &destination = use_account(order.destination.id);
+    if (can_give(source) < maximum) resolve_prepared(source);
+    if (can_take(destination) < maximum) resolve_prepared(destination);
+    relieve(database, source, Side::debit, maximum - can_give(source), Need::any);
+    relieve(database, destination, Side::credit, maximum - can_take(destination), Need::any);
+    const Wide most = Min(can_give(source), can_take(destination));
+    return static_cast<Minor>(Max(Min(Wide{maximum}, most), Wide{0}));
 }
 
 void append(Order *orders, int count) {

@@ -34,8 +34,8 @@ Database &begin_posting(const char *function);
 
 // Takes the order's amount from the escrow of both accounts and links it to its
 // lane's chain, so it must be appended, or the (sub)transaction aborted. True, or false with the refusal;
-// codes are for the refusal alone. Before it is refused for want of balance, the source's overdue holds are
-// expired.
+// codes are for the refusal alone. Before it is refused for want of balance, or of room under a ceiling, the
+// account gets what ended prepared transactions and overdue holds have left (hold.hpp, relieve).
 bool take(Database &database, Order &order, Code source, Code destination, Refusal &refusal);
 
 // The most that the order's accounts would let through now, at most maximum.

@@ -21,7 +21,8 @@ struct Effect {
     AccountShare share;
 };
 
-// All under the effects lock.
+// The free list is under the effects lock, the chain of a slot under the slot's chain lock,
+// inside which the effects lock may be taken.
 struct EffectTable {
     std::int32_t free;  // head of the free list
     std::int32_t in_use;
@@ -44,7 +45,11 @@ std::int32_t capacity() {
           "server.");
 }
 
-// These need the effects lock exclusively.
+LWLock *chain_of(const Slot *slot) {
+    return chain_lock(slot_index(slot) % kSlotPartitions);
+}
+
+// These need the lock of the list exclusively.
 std::int32_t pop(std::int32_t &head) {
     const std::int32_t index = head;
     head = table->effects[index].next;
@@ -57,11 +62,23 @@ void push(std::int32_t &head, std::int32_t index) {
 }
 
 void free_effect(std::int32_t index) {
+    LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
     push(table->free, index);
     --table->in_use;
+    LWLockRelease(effects_lock());
+}
+
+// -1 if there is none.
+std::int32_t take_free_effect() {
+    LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
+    const std::int32_t index = table->free >= 0 ? pop(table->free) : -1;
+    table->in_use += index >= 0;
+    LWLockRelease(effects_lock());
+    return index;
 }
 
 void attach(Slot *slot, std::int32_t index, Txid txid, const AccountShare &share) {
+    Assert(LWLockHeldByMeInMode(chain_of(slot), LW_EXCLUSIVE));
     table->effects[index].xid = xid_of(txid);
     table->effects[index].txid = txid;
     table->effects[index].share = share;
@@ -71,9 +88,9 @@ void attach(Slot *slot, std::int32_t index, Txid txid, const AccountShare &share
 enum class Outcome { in_progress, committed, aborted, forgotten };
 
 // Asked in this order: a transaction out of progress has its outcome on record,
-// unless vacuum has removed that since.
-Outcome outcome_of(TransactionId xid) {
-    if (TransactionIdIsInProgress(xid)) return Outcome::in_progress;
+// unless vacuum has removed that since. One look at all processes answers for all xids.
+Outcome outcome_of(TransactionId xid, Snapshot running) {
+    if (XidInMVCCSnapshot(xid, running)) return Outcome::in_progress;
     LWLockAcquire(XactTruncationLock, LW_SHARED);
     Outcome outcome = Outcome::forgotten;
     if (!TransactionIdPrecedes(xid, compat::oldest_recorded_xid()))
@@ -83,8 +100,9 @@ Outcome outcome_of(TransactionId xid) {
 }
 
 // Takes the effect that at leads to out of the slot's chain and lets the bounds
-// have its outcome. Needs the effects lock exclusively.
+// have its outcome. Needs the chain lock exclusively.
 void apply(Slot *slot, std::int32_t *at, bool committed) {
+    Assert(LWLockHeldByMeInMode(chain_of(slot), LW_EXCLUSIVE));
     const std::int32_t index = *at;
     Effect &effect = table->effects[index];
     with_slot(slot, [&] {
@@ -101,12 +119,13 @@ void apply(Slot *slot, std::int32_t *at, bool committed) {
 
 bool find_forgotten(const Slot *slot, Txid &txid) {
     bool found = false;
-    LWLockAcquire(effects_lock(), LW_SHARED);
+    Snapshot running = GetLatestSnapshot();
+    LWLockAcquire(chain_of(slot), LW_SHARED);
     for (std::int32_t i = slot->effects; i >= 0 && !found; i = table->effects[i].next) {
-        found = outcome_of(table->effects[i].xid) == Outcome::forgotten;
+        found = outcome_of(table->effects[i].xid, running) == Outcome::forgotten;
         txid = table->effects[i].txid;
     }
-    LWLockRelease(effects_lock());
+    LWLockRelease(chain_of(slot));
     return found;
 }
 
@@ -124,6 +143,15 @@ bool has_transfers(AccountId account, Txid txid) {
         });
     });
     return found;
+}
+
+bool try_reserve(int count) {
+    LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
+    const bool enough = count <= capacity() - table->in_use;
+    for (int i = 0; enough && i < count; ++i) push(reserve, pop(table->free));
+    if (enough) table->in_use += count;
+    LWLockRelease(effects_lock());
+    return enough;
 }
 
 }  // namespace
@@ -150,72 +178,71 @@ int effects_in_use() {
 
 void reserve_effects(int count) {
     if (max_prepared_xacts == 0) return;  // PostgreSQL refuses it next, and says how to change that
-    LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
-    const bool enough = count <= capacity() - table->in_use;
-    for (int i = 0; enough && i < count; ++i) push(reserve, pop(table->free));
-    if (enough) table->in_use += count;
-    LWLockRelease(effects_lock());
-    if (!enough) raise_full();
+    if (try_reserve(count)) return;
+    // Of transactions that have ended, nobody may have been short since.
+    for (std::int32_t i = 0; i < settings.slots; ++i)
+        if (slot_at(i)->effects >= 0) resolve_effects(slot_at(i));
+    if (!try_reserve(count)) raise_full();
 }
 
 void hand_over(Slot *slot, Txid txid, const AccountShare &share) {
-    LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
     Assert(reserve >= 0);
+    LWLockAcquire(chain_of(slot), LW_EXCLUSIVE);
     attach(slot, pop(reserve), txid, share);
-    LWLockRelease(effects_lock());
+    LWLockRelease(chain_of(slot));
 }
 
 void release_reserved_effects() {
-    if (reserve < 0) return;
-    LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
     while (reserve >= 0) free_effect(pop(reserve));
-    LWLockRelease(effects_lock());
 }
 
 void add_effect(Slot *slot, Txid txid, const AccountShare &share) {
-    LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
-    const bool room = table->free >= 0;
-    if (room) {
-        const std::int32_t index = pop(table->free);
-        ++table->in_use;
-        attach(slot, index, txid, share);
-        pg_atomic_add_fetch_u32(&slot->users, 1);
-    }
-    LWLockRelease(effects_lock());
-    if (!room) raise_full();
+    const std::int32_t index = take_free_effect();
+    if (index < 0) raise_full();
+    LWLockAcquire(chain_of(slot), LW_EXCLUSIVE);
+    attach(slot, index, txid, share);
+    pg_atomic_add_fetch_u32(&slot->users, 1);
+    LWLockRelease(chain_of(slot));
 }
 
-void resolve_effects(Slot *slot) {
-    LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
+bool resolve_effects(Slot *slot) {
+    bool resolved = false;
+    Snapshot running = GetLatestSnapshot();
+    LWLockAcquire(chain_of(slot), LW_EXCLUSIVE);
     for (std::int32_t *at = &slot->effects; *at >= 0;) {
         Effect &effect = table->effects[*at];
-        const Outcome outcome = outcome_of(effect.xid);
-        if (outcome == Outcome::committed || outcome == Outcome::aborted)
+        const Outcome outcome = outcome_of(effect.xid, running);
+        const bool has_ended = outcome == Outcome::committed || outcome == Outcome::aborted;
+        resolved = resolved || has_ended;
+        if (has_ended)
             apply(slot, at, outcome == Outcome::committed);
         else
             at = &effect.next;
     }
-    LWLockRelease(effects_lock());
+    LWLockRelease(chain_of(slot));
+    return resolved;
 }
 
-void resolve_all_effects(Slot *slot) {
-    resolve_effects(slot);
+bool resolve_all_effects(Slot *slot) {
+    bool resolved = resolve_effects(slot);
     for (Txid forgotten; find_forgotten(slot, forgotten);) {
         const bool committed = has_transfers(slot->key.account, forgotten);
-        LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
+        LWLockAcquire(chain_of(slot), LW_EXCLUSIVE);
         for (std::int32_t *at = &slot->effects; *at >= 0; at = &table->effects[*at].next)
             if (table->effects[*at].txid == forgotten) {
                 apply(slot, at, committed);
+                resolved = true;
                 break;
             }
-        LWLockRelease(effects_lock());
+        LWLockRelease(chain_of(slot));
     }
+    return resolved;
 }
 
 void drop_effects(Slot *slot) {
-    LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
+    LWLockAcquire(chain_of(slot), LW_EXCLUSIVE);
     while (slot->effects >= 0) free_effect(pop(slot->effects));
-    LWLockRelease(effects_lock());
+    LWLockRelease(chain_of(slot));
 }
 
 }  // namespace ledger

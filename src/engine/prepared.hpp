@@ -1,8 +1,8 @@
 // Effects of prepared transactions. A transaction that was prepared is finished
 // by whoever likes, possibly after a restart, and no callback tells us. So its
 // share of each account's bounds is kept with the account's slot, which stays
-// pessimistic (and pinned) until somebody who uses the slot finds that the
-// transaction has ended.
+// pessimistic (and pinned) until somebody who is short of what the account has
+// finds that the transaction has ended. Who is not short pays nothing for them.
 #pragma once
 
 #include "core/escrow.hpp"
@@ -28,13 +28,13 @@ void release_reserved_effects();
 void add_effect(Slot *slot, Txid txid, const AccountShare &share);
 
 // Applies the effects of those transactions that have ended since and whose
-// outcome is still on record.
-void resolve_effects(Slot *slot);
+// outcome is still on record. True if there were any. Takes a snapshot.
+bool resolve_effects(Slot *slot);
 
 // The same, also for those that ended so long ago that vacuum has removed the
 // record (pg_xact): then the tables tell whether the transaction's transfers are
 // there. For a slot of this database that the caller has pinned; scans.
-void resolve_all_effects(Slot *slot);
+bool resolve_all_effects(Slot *slot);
 
 // Forgets all effects of a slot whose load failed.
 void drop_effects(Slot *slot);

@@ -1,7 +1,6 @@
 #include "engine/rebase.hpp"
 
 #include "engine/database.hpp"
-#include "engine/fold.hpp"
 #include "engine/storage.hpp"
 #include "pg/table.hpp"
 
@@ -28,25 +27,16 @@ bool is_ours(const InstallationRow &row) {
            row.database == MyDatabaseId && row.extension == storage().extension;
 }
 
+// The highest number of a transaction that the tables know: of a transfer, or a horizon.
 std::int64_t newest_txid() {
     std::int64_t newest = 0;
     scan_all(storage().transfer, [&](HeapTuple tuple) {
         newest = Max(newest, static_cast<std::int64_t>(row_of<TransferRow>(tuple)->txid));
     });
-    return newest;
-}
-
-void fold_everything(Txid horizon) {
-    MemoryContext scratch =
-        AllocSetContextCreate(CurrentMemoryContext, "ledger rebase", ALLOCSET_DEFAULT_SIZES);
-    scan_all(storage().account, [&](HeapTuple tuple) {
-        const AccountId account = row_of<AccountRow>(tuple)->id;
-        MemoryContext caller = MemoryContextSwitchTo(scratch);
-        fold_into(account, Txid{INT64_MAX}, horizon);
-        MemoryContextSwitchTo(caller);
-        MemoryContextReset(scratch);
+    scan_all(storage().balance, [&](HeapTuple tuple) {
+        newest = Max(newest, static_cast<std::int64_t>(row_of<BalanceRow>(tuple)->folded_xid));
     });
-    MemoryContextDelete(scratch);
+    return newest;
 }
 
 void write_installation(std::int64_t base) {
@@ -68,23 +58,24 @@ void write_installation(std::int64_t base) {
 
 }  // namespace
 
-bool read_installation(std::int64_t &base) {
-    bool ours = false;
+Owner read_installation(std::int64_t &base) {
+    Owner owner = Owner::other;
     scan_all(storage().installation, [&](HeapTuple tuple) {
         const InstallationRow &row = *row_of<InstallationRow>(tuple);
         if (!is_ours(row)) return;
-        ours = true;
+        const bool is_own = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+        owner = is_own ? Owner::this_transaction : Owner::us;
         base = row.base;
     });
-    return ours;
+    return owner;
 }
 
-bool lock_installation(std::int64_t &base) {
-    const Oid relation = storage().installation;
-    LockRelationOid(relation, ShareRowExclusiveLock);
-    if (!read_installation(base)) return false;
-    UnlockRelationOid(relation, ShareRowExclusiveLock);
-    return true;
+void lock_installation() {
+    LockRelationOid(storage().installation, ShareRowExclusiveLock);
+}
+
+void unlock_installation() {
+    UnlockRelationOid(storage().installation, ShareRowExclusiveLock);
 }
 
 std::int64_t rebase_installation() {
@@ -95,7 +86,6 @@ std::int64_t rebase_installation() {
     LockRelationOid(storage().seal, ShareRowExclusiveLock);
     const auto running = static_cast<std::int64_t>(U64FromFullTransactionId(oldest_running_xid()));
     const std::int64_t base = Max(std::int64_t{0}, newest_txid() + 1 - running);
-    fold_everything(Txid{base + running});
     write_installation(base);
     return base;
 }

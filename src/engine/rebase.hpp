@@ -1,21 +1,26 @@
 // Taking possession of the tables: whose they are, and making them ours.
 #pragma once
 
+#include "core/types.hpp"
 #include "pg/postgres.hpp"
 
 namespace ledger {
 
-// True if the tables were last written by this installation in this database of
-// this cluster; then base is its offset of txids.
-bool read_installation(std::int64_t &base);
+// Whose the tables are: of no installation here; of this one, in this database of this
+// cluster; or of this one if this transaction commits, which took possession itself.
+enum class Owner { other, us, this_transaction };
 
-// The same, once no other transaction is taking possession. The lock is kept
-// to the end of the transaction if the answer is false.
-bool lock_installation(std::int64_t &base);
+// base: the offset of this installation's txids, unless the owner is another.
+Owner read_installation(std::int64_t &base);
 
-// After lock_installation said no: folds every account completely, for the
-// transaction numbers in the tables mean nothing here, and writes down where
-// the ledger lives. Returns the base from which new txids are above all old ones.
+// Keeps other sessions from recovering the lanes and from taking possession, to the end of
+// the transaction or until unlock_installation.
+void lock_installation();
+void unlock_installation();
+
+// Where the tables are of another installation: writes down that they are ours. Needs the
+// lock, to the end of the transaction. Returns the base from which new txids are above all
+// that the tables have brought along; so tails and horizons mean what they meant before.
 std::int64_t rebase_installation();
 
 }  // namespace ledger

@@ -2,22 +2,17 @@
 // their heads come back from the last seal and the records after it.
 #pragma once
 
-#include "engine/lane.hpp"
+#include "core/ids.hpp"
+#include "pg/postgres.hpp"
 
 namespace ledger {
 
-struct RecoveredLane {
-    Head heads[kScopes];
-    PreparedLinks prepared;  // xid invalid: none
-    Txid prepared_txid;
-    std::int64_t first_id;  // of the prepared transaction's records
-};
+struct Database;
+struct Lane;
 
-// All kLanes of them, in the current memory context. Nobody may be writing. Reads
-// what came since the last seal. base: txid = xid + base.
-RecoveredLane *recover_lanes(std::int64_t base);
-
-// Sets a lane that nobody uses; its ids go on at first.
-void restore_lane(Lane &lane, const RecoveredLane &recovered, Tick first);
+// Lets all lanes have the heads that the tables give them. Nobody may be writing, and the
+// caller has the lock of the installation. Reads the records since the last seal; what it
+// has read stays, so that after a cancel the next one goes on there. base: txid = xid + base.
+void recover_lanes(Database &database, std::int64_t base);
 
 }  // namespace ledger

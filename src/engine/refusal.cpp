@@ -60,6 +60,12 @@ Words words_of(const Refusal &r) {
                         "Unfreeze it with ledger.unfreeze_account()."};
             return {psprintf("account \"%s\" is closed", name), psprintf("%s was to be moved.", amount),
                     "A closed account cannot be used again; open another one."};
+        case Status::balance_out_of_range:
+            return {psprintf("the balance of account \"%s\" would be out of range after %s", name, amount),
+                    psprintf("Every balance lies between -9223372036854775807 and 9223372036854775807 minor "
+                             "units. Room: %s.",
+                             available),
+                    "Move less, or spread the amount over several accounts."};
         case Status::invalid_amount:
             return {psprintf("one transaction moves too much through account \"%s\"", name),
                     psprintf("%s more would pass the range of a balance, 9223372036854775807 minor units.",

@@ -10,6 +10,8 @@ struct Settings {
     bool worker;             // ledger.worker: whether background workers run
     int fold_threshold;      // ledger.fold_threshold: transfers past the horizon before an account is folded
     int fold_interval_ms;    // ledger.fold_interval: pause between two passes of the worker
+    int sweep_interval_s;    // ledger.sweep_interval: how often short tails of idle accounts are folded
+    int max_workers;         // ledger.max_workers: background workers at a time
     int purge_interval_s;    // ledger.purge_interval: how often the worker purges expired requests
     int seal_interval_s;     // ledger.seal_interval: how often the worker seals; 0: never
     char *signing_key_file;  // ledger.signing_key_file: with which digests are signed; empty: none

@@ -10,7 +10,13 @@ namespace ledger {
 
 namespace {
 
-enum { kDatabasesLock, kEffectsLock, kFirstPartition, kLocks = kFirstPartition + kSlotPartitions };
+enum {
+    kDatabasesLock,
+    kEffectsLock,
+    kFirstPartition,
+    kFirstChain = kFirstPartition + kSlotPartitions,
+    kLocks = kFirstChain + kSlotPartitions
+};
 
 LWLockPadded *locks = nullptr;
 shmem_request_hook_type earlier_request_hook = nullptr;
@@ -46,6 +52,10 @@ LWLock *databases_lock() {
 
 LWLock *effects_lock() {
     return &locks[kEffectsLock].lock;
+}
+
+LWLock *chain_lock(int partition) {
+    return &locks[kFirstChain + partition].lock;
 }
 
 LWLock *partition_lock(int partition) {

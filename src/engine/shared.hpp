@@ -10,7 +10,8 @@ inline constexpr int kSlotPartitions = 128;
 
 // The locks of the tranche "ledger".
 LWLock *databases_lock();               // the array of databases (database.hpp)
-LWLock *effects_lock();                 // the effects of prepared transactions (prepared.hpp)
+LWLock *effects_lock();                 // free effects of prepared transactions (prepared.hpp)
+LWLock *chain_lock(int partition);      // the effects of one part of the slots
 LWLock *partition_lock(int partition);  // one part of the slots' hash table (slot.hpp)
 
 // Called by _PG_init while shared_preload_libraries are loaded.

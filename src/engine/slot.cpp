@@ -1,11 +1,12 @@
 #include "engine/slot.hpp"
 
 #include "engine/load.hpp"
-#include "engine/database.hpp"
 #include "engine/prepared.hpp"
 #include "engine/settings.hpp"
 #include "engine/shared.hpp"
+#include "engine/storage.hpp"
 #include "pg/error.hpp"
+#include "pg/lock.hpp"
 
 extern "C" {
 #include "common/hashfn.h"
@@ -18,14 +19,8 @@ namespace {
 
 enum SlotState : std::uint32_t {
     kFree,     // in no bucket, nobody's
-    kClaimed,  // in no bucket, one backend's
-    kLoading,  // in its bucket; one backend reads the tables, the others wait
+    kClaimed,  // in no bucket, one backend's: it loads the account
     kReady,
-};
-
-// A part of the hash table with what waits for loads in it.
-struct Partition {
-    ConditionVariable loaded;
 };
 
 struct SlotTable {
@@ -33,7 +28,6 @@ struct SlotTable {
     pg_atomic_uint32 in_use;  // slots not free
     pg_atomic_uint64 evictions;
     pg_atomic_uint64 loads;
-    Partition partitions[kSlotPartitions];
 };
 
 SlotTable *table = nullptr;
@@ -56,30 +50,32 @@ std::int32_t &bucket_of(std::uint32_t hash) {
     return buckets[hash & (bucket_count() - 1)];
 }
 
-int partition_of(std::uint32_t hash) {
-    return static_cast<int>(hash % kSlotPartitions);  // a bucket is wholly in one partition
+LWLock *lock_of(std::uint32_t hash) {
+    return partition_lock(static_cast<int>(hash % kSlotPartitions));  // a bucket is wholly in one partition
 }
 
-// Needs the partition's lock.
 Slot *find(const SlotKey &key, std::uint32_t hash) {
+    Assert(LWLockHeldByMe(lock_of(hash)));
     for (std::int32_t i = bucket_of(hash); i >= 0; i = slots[i].next)
         if (slots[i].key == key) return &slots[i];
     return nullptr;
 }
 
-// Need the partition's lock exclusively.
 void link(Slot *slot, std::uint32_t hash) {
+    Assert(LWLockHeldByMeInMode(lock_of(hash), LW_EXCLUSIVE) && !find(slot->key, hash));
     slot->next = bucket_of(hash);
     bucket_of(hash) = slot_index(slot);
 }
 
 void unlink(Slot *slot, std::uint32_t hash) {
+    Assert(LWLockHeldByMeInMode(lock_of(hash), LW_EXCLUSIVE));
     std::int32_t *at = &bucket_of(hash);
     while (*at != slot_index(slot)) at = &slots[*at].next;
     *at = slot->next;
 }
 
 void release(Slot *slot) {
+    Assert(pg_atomic_read_u32(&slot->state) == kClaimed && slot->effects < 0);
     pg_atomic_write_u32(&slot->state, kFree);
     pg_atomic_sub_fetch_u32(&table->in_use, 1);
 }
@@ -88,15 +84,15 @@ void release(Slot *slot) {
 bool evict(Slot *slot) {
     const SlotKey key = slot->key;  // may be torn; then it is not found below
     const std::uint32_t hash = hash_key(key);
-    LWLock *lock = partition_lock(partition_of(hash));
-    LWLockAcquire(lock, LW_EXCLUSIVE);
+    LWLockAcquire(lock_of(hash), LW_EXCLUSIVE);
     const bool idle = pg_atomic_read_u32(&slot->state) == kReady && slot->key == key &&
                       find(key, hash) == slot && pg_atomic_read_u32(&slot->users) == 0;
     if (idle) {
+        Assert(slot->effects < 0);
         unlink(slot, hash);
         pg_atomic_write_u32(&slot->state, kClaimed);
     }
-    LWLockRelease(lock);
+    LWLockRelease(lock_of(hash));
     if (idle) pg_atomic_add_fetch_u64(&table->evictions, 1);
     return idle;
 }
@@ -104,8 +100,10 @@ bool evict(Slot *slot) {
 // A slot for the caller: a free one, or the next unused one that was not used
 // since the clock last came by. Null if every slot is in use.
 Slot *claim() {
+    constexpr std::uint32_t kStepsBetweenInterrupts = 1024;
     const std::uint32_t count = static_cast<std::uint32_t>(settings.slots);
     for (std::uint32_t step = 0; step < 3 * count; ++step) {
+        if (step % kStepsBetweenInterrupts == 0) CHECK_FOR_INTERRUPTS();
         Slot *slot = &slots[pg_atomic_fetch_add_u32(&table->clock, 1) % count];
         std::uint32_t state = pg_atomic_read_u32(&slot->state);
         if (state == kFree) {
@@ -122,67 +120,62 @@ Slot *claim() {
     return nullptr;
 }
 
-// Puts a claimed slot into its bucket as loading, with this backend as its user;
-// false if another backend was first.
-bool begin_load(Slot *slot, const SlotKey &key, std::uint32_t hash) {
-    LWLock *lock = partition_lock(partition_of(hash));
-    LWLockAcquire(lock, LW_EXCLUSIVE);
-    const bool first = find(key, hash) == nullptr;
-    if (first) {
-        slot->key = key;
-        pg_atomic_write_u32(&slot->users, 1);
-        slot->effects = -1;
-        slot->fold_horizon = Txid{0};
-        pg_atomic_write_u32(&slot->state, kLoading);
-        link(slot, hash);
-        loading = slot;
-    }
-    LWLockRelease(lock);
-    return first;
+Slot *claim_or_raise() {
+    Slot *slot = claim();
+    if (!slot)
+        raise(Status::out_of_slots, "every slot for an account in shared memory is in use",
+              psprintf("All %d slots are held by transactions that are open or prepared.", settings.slots),
+              "Use fewer accounts in one transaction, or raise ledger.slots and restart the server.");
+    return slot;
 }
 
-void load(Slot *slot) {
+// The slot if it is there, with one more user; else null.
+Slot *pin_ready(const SlotKey &key, std::uint32_t hash) {
+    LWLockAcquire(lock_of(hash), LW_SHARED);
+    Slot *slot = find(key, hash);
+    if (slot) pg_atomic_add_fetch_u32(&slot->users, 1);
+    LWLockRelease(lock_of(hash));
+    return slot;
+}
+
+// Reads the account into a slot of this backend's own, and lets the others find it.
+Slot *load(const SlotKey &key, std::uint32_t hash) {
+    Slot *slot = claim_or_raise();
+    loading = slot;
+    slot->key = key;
+    slot->effects = -1;
+    pg_atomic_write_u32(&slot->users, 1);
     load_account(slot);
     // Never a version that an earlier load of this account may have reached.
-    const std::int64_t version = static_cast<std::int64_t>(pg_atomic_add_fetch_u64(&table->loads, 1)) << 32;
-    with_slot(slot, [&] { slot->version = version; });
-    const int partition = partition_of(hash_key(slot->key));
-    LWLockAcquire(partition_lock(partition), LW_EXCLUSIVE);
+    slot->version = static_cast<std::int64_t>(pg_atomic_add_fetch_u64(&table->loads, 1)) << 32;
+    LWLockAcquire(lock_of(hash), LW_EXCLUSIVE);
+    link(slot, hash);
     pg_atomic_write_u32(&slot->state, kReady);
     loading = nullptr;
-    LWLockRelease(partition_lock(partition));
-    ConditionVariableBroadcast(&table->partitions[partition].loaded);
+    LWLockRelease(lock_of(hash));
+    return slot;
 }
 
-// The slot if it is there and ready, with one more user. Waits while another
-// backend loads it; null if it is not there.
-Slot *pin_loaded(const SlotKey &key, std::uint32_t hash) {
-    const int partition = partition_of(hash);
-    bool waiting = false;
-    for (;;) {
-        LWLockAcquire(partition_lock(partition), LW_SHARED);
-        Slot *slot = find(key, hash);
-        const bool ready = slot && pg_atomic_read_u32(&slot->state) == kReady;
-        if (ready) pg_atomic_add_fetch_u32(&slot->users, 1);
-        LWLockRelease(partition_lock(partition));
-        if (!slot || ready) {
-            if (waiting) ConditionVariableCancelSleep();
-            return slot;
-        }
-        if (waiting) {
-            ConditionVariableSleep(&table->partitions[partition].loaded, PG_WAIT_EXTENSION);
-        } else {  // look once more after lining up, lest the news be missed
-            ConditionVariablePrepareToSleep(&table->partitions[partition].loaded);
-            waiting = true;
-        }
-    }
+// One session at a time loads an account. It waits for no other lock meanwhile: those of
+// the tables and indexes it has already (load.hpp).
+Slot *load_alone(const SlotKey &key, std::uint32_t hash) {
+    const LoadLocks locks = lock_for_load();
+    const LOCKTAG tag = hash_tag(
+        storage().balance, hash_bytes_extended(reinterpret_cast<const unsigned char *>(&key), sizeof key, 0));
+    LockAcquire(&tag, ExclusiveLock, false, false);
+    Slot *slot = pin_ready(key, hash);  // another session may have been first
+    if (!slot) slot = load(key, hash);
+    LockRelease(&tag, ExclusiveLock, false);
+    unlock_after_load(locks);
+    return slot;
 }
 
 }  // namespace
 
 Size slots_shmem_size() {
     Size size = MAXALIGN(sizeof(SlotTable));
-    size = add_size(size, MAXALIGN(mul_size(bucket_count(), sizeof(std::int32_t))));
+    size = add_size(size, mul_size(bucket_count(), sizeof(std::int32_t)));
+    size = add_size(size, alignof(Slot));
     return add_size(size, mul_size(static_cast<Size>(settings.slots), sizeof(Slot)));
 }
 
@@ -191,14 +184,12 @@ void slots_shmem_init() {
     char *memory = static_cast<char *>(ShmemInitStruct("ledger slots", slots_shmem_size(), &found));
     table = reinterpret_cast<SlotTable *>(memory);
     buckets = reinterpret_cast<std::int32_t *>(memory + MAXALIGN(sizeof(SlotTable)));
-    slots = reinterpret_cast<Slot *>(memory + MAXALIGN(sizeof(SlotTable)) +
-                                     MAXALIGN(bucket_count() * sizeof(std::int32_t)));
+    slots = reinterpret_cast<Slot *>(TYPEALIGN(alignof(Slot), buckets + bucket_count()));
     if (found) return;
     pg_atomic_init_u32(&table->clock, 0);
     pg_atomic_init_u32(&table->in_use, 0);
     pg_atomic_init_u64(&table->evictions, 0);
     pg_atomic_init_u64(&table->loads, 0);
-    for (Partition &partition : table->partitions) ConditionVariableInit(&partition.loaded);
     for (std::uint32_t i = 0; i < bucket_count(); ++i) buckets[i] = -1;
     MemSet(slots, 0, static_cast<Size>(settings.slots) * sizeof(Slot));
     for (int i = 0; i < settings.slots; ++i) {
@@ -212,25 +203,10 @@ void slots_shmem_init() {
 
 Slot *pin_slot(const SlotKey &key) {
     const std::uint32_t hash = hash_key(key);
-    for (;;) {
-        Slot *slot = pin_loaded(key, hash);
-        if (slot) {
-            if (pg_atomic_read_u32(&slot->recent) == 0) pg_atomic_write_u32(&slot->recent, 1);
-            return slot;
-        }
-        slot = claim();
-        if (!slot)
-            raise(
-                Status::out_of_slots, "every slot for an account in shared memory is in use",
-                psprintf("All %d slots are held by transactions that are open or prepared.", settings.slots),
-                "Use fewer accounts in one transaction, or raise ledger.slots and restart the server.");
-        if (!begin_load(slot, key, hash)) {
-            release(slot);
-            continue;
-        }
-        load(slot);
-        return slot;
-    }
+    Slot *slot = pin_ready(key, hash);
+    if (!slot) return load_alone(key, hash);
+    if (pg_atomic_read_u32(&slot->recent) == 0) pg_atomic_write_u32(&slot->recent, 1);
+    return slot;
 }
 
 void unpin_slot(Slot *slot) {
@@ -240,28 +216,22 @@ void unpin_slot(Slot *slot) {
 
 void abandon_slot_load() {
     if (!loading) return;
-    Slot *slot = loading;
-    const std::uint32_t hash = hash_key(slot->key);
-    LWLock *lock = partition_lock(partition_of(hash));
-    drop_effects(slot);
-    LWLockAcquire(lock, LW_EXCLUSIVE);
-    unlink(slot, hash);
-    pg_atomic_write_u32(&slot->users, 0);
-    release(slot);
+    drop_effects(loading);
+    release(loading);
     loading = nullptr;
-    LWLockRelease(lock);
-    ConditionVariableBroadcast(&table->partitions[partition_of(hash)].loaded);
 }
 
-void note_folded(const SlotKey &key, std::int64_t transfers, Txid horizon) {
+std::int64_t note_folded(const SlotKey &key, std::int64_t transfers) {
     const std::uint32_t hash = hash_key(key);
-    LWLockAcquire(partition_lock(partition_of(hash)), LW_SHARED);
+    std::int64_t left = 0;
+    LWLockAcquire(lock_of(hash), LW_SHARED);
     if (Slot *slot = find(key, hash))
-        with_slot(slot, [&] {
-            slot->tail -= Min(transfers, slot->tail);
-            slot->fold_horizon = horizon;
+        left = with_slot(slot, [&] {
+            slot->tail -= static_cast<std::uint32_t>(Min(transfers, static_cast<std::int64_t>(slot->tail)));
+            return static_cast<std::int64_t>(slot->tail);
         });
-    LWLockRelease(partition_lock(partition_of(hash)));
+    LWLockRelease(lock_of(hash));
+    return left;
 }
 
 std::int32_t slot_index(const Slot *slot) {
@@ -284,23 +254,22 @@ std::uint64_t slot_loads() {
     return pg_atomic_read_u64(&table->loads);
 }
 
-bool view_slot(std::int32_t index, Oid database, Oid extension, SlotView &view) {
+bool view_slot(std::int32_t index, Possession possession, SlotView &view) {
     Slot *slot = &slots[index];
-    if (pg_atomic_read_u32(&slot->state) != kReady || slot->key.database != database) return false;
+    if (pg_atomic_read_u32(&slot->state) != kReady || slot->key.possession != possession) return false;
+    if (slot->effects >= 0) resolve_effects(slot);
     const SlotKey key = slot->key;
-    LWLock *lock = partition_lock(partition_of(hash_key(key)));
+    LWLock *lock = lock_of(hash_key(key));
     LWLockAcquire(lock, LW_SHARED);
-    const bool mine =
-        pg_atomic_read_u32(&slot->state) == kReady && slot->key == key && key.extension == extension;
-    if (mine && slot->effects >= 0) resolve_effects(slot);
-    if (mine)
+    const bool ours =
+        pg_atomic_read_u32(&slot->state) == kReady && slot->key == key && key.possession == possession;
+    if (ours)
         with_slot(slot, [&] {
-            view = {key.account,       slot->bounds,  static_cast<int>(pg_atomic_read_u32(&slot->users)),
-                    slot->tail,        slot->version, slot->effects >= 0,
-                    slot->fold_horizon};
+            view = {key.account, slot->bounds,  static_cast<int>(pg_atomic_read_u32(&slot->users)),
+                    slot->tail,  slot->version, slot->effects >= 0};
         });
     LWLockRelease(lock);
-    return mine;
+    return ours;
 }
 
 }  // namespace ledger

@@ -2,7 +2,7 @@
 // account's balance over every outcome of the transactions in flight
 // (core/escrow.hpp) and the limits they are checked against.
 //
-// src/engine/README tells the protocol: locks, life of a slot, commit, abort,
+// src/engine/README describes the protocol: locks, life of a slot, commit, abort,
 // prepare, crash.
 #pragma once
 
@@ -12,16 +12,17 @@
 
 namespace ledger {
 
-// An account of one installation of the extension in one database.
+// An account in one possession of the tables: a slot of an earlier possession is never
+// found again.
 struct SlotKey {
-    Oid database;
-    Oid extension;
+    Possession possession;
     AccountId account;
 
     bool operator==(const SlotKey &) const = default;
 };
 
-struct Slot {
+// Two cache lines, so that neighbors share none.
+struct alignas(128) Slot {
     // Protected by the lock of the key's partition; state is also read without it as a hint.
     SlotKey key;
     std::int32_t next;        // chain of the bucket, -1 at its end
@@ -32,31 +33,35 @@ struct Slot {
     // partition's lock, lowered without; evicted only at zero.
     pg_atomic_uint32 users;
 
-    slock_t mutex;  // protects what follows
-    AccountBounds bounds;
-    Limits limits;         // the stricter of what is committed and what a transaction in flight wants
-    std::int64_t tail;     // transfers past the folded horizon, roughly
-    std::int64_t version;  // counts uses, for check_invariants
-
     std::int32_t
-        effects;        // chain of prepared transactions' effects (prepared.hpp), under their lock; -1: none
-    Txid fold_horizon;  // where the worker last folded up to; the worker's own
+        effects;  // chain of prepared transactions' effects (prepared.hpp), under their lock; -1: none
+
+    slock_t mutex;        // protects what follows
+    std::uint32_t tail;   // transfers past the folded horizon, roughly
+    std::uint32_t looks;  // looks for overdue holds that were begun; wraps
+    AccountBounds bounds;
+    Limits limits;          // the stricter of what is committed and what a transaction in flight wants
+    std::int64_t version;   // counts uses, for check_invariants
+    TimestampTz due;        // no open hold of the account is due before (hold.hpp)
+    TimestampTz due_noted;  // the same of holds made since the last look began
 };
+static_assert(sizeof(Slot) == 128);
 
 Size slots_shmem_size();
 void slots_shmem_init();
 
-// The slot of an account, loaded if need be, with one more user. May wait for
-// another session that is loading it. Raises LG902 when every slot is in use.
-// The caller then resolves the slot's effects (prepared.hpp), if it has any.
+// The slot of an account, loaded if need be, with one more user. Waits for another
+// session that is loading it, as for any lock: lock_timeout and the deadlock detector
+// apply. Raises LG902 when every slot is in use.
 Slot *pin_slot(const SlotKey &key);
 void unpin_slot(Slot *slot);
 
 // Gives up the load this backend was in the middle of, if any: for abort callbacks.
 void abandon_slot_load();
 
-// The account's slot if it is loaded has so many transfers less in its tail.
-void note_folded(const SlotKey &key, std::int64_t transfers, Txid horizon);
+// The account has so many transfers less in its tail. Returns how many are left, 0 where
+// the account has no slot.
+std::int64_t note_folded(const SlotKey &key, std::int64_t transfers);
 
 std::int32_t slot_index(const Slot *slot);
 Slot *slot_at(std::int32_t index);
@@ -72,12 +77,11 @@ struct SlotView {
     std::int64_t tail;
     std::int64_t version;
     bool prepared;  // some of the users are prepared transactions
-    Txid fold_horizon;
 };
 
-// True if the slot of that index is loaded and belongs to the installation.
+// True if the slot of that index is loaded and belongs to the possession.
 // Resolves its effects of prepared transactions first.
-bool view_slot(std::int32_t index, Oid database, Oid extension, SlotView &view);
+bool view_slot(std::int32_t index, Possession possession, SlotView &view);
 
 // Runs work with the slot's mutex held. Nothing in it may ereport or take long.
 template <typename Work>

@@ -34,6 +34,14 @@ void check_indexes(Relation table) {
     }
 }
 
+// Rows are read and written as heap tuples.
+void check_access_method(Relation table) {
+    if (table->rd_tableam == GetHeapamTableAmRoutine()) return;
+    ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+            errmsg("table \"ledger_data.%s\" is not a heap table", RelationGetRelationName(table)),
+            errhint("Run ALTER TABLE ... SET ACCESS METHOD heap."));
+}
+
 // A table with another number of columns than this library maps belongs to another version.
 Oid table_named(Oid schema, const char *name, int column_count) {
     const Oid relation = relation_named(schema, name);
@@ -46,6 +54,7 @@ Oid table_named(Oid schema, const char *name, int column_count) {
                        column_count),
                 errhint(
                     "Run ALTER EXTENSION ledger UPDATE, or restart the server with the matching library."));
+        check_access_method(table);
         check_indexes(table);
     });
     return relation;
@@ -89,7 +98,8 @@ Storage look_up() {
     s.hold = table_named(schema, "hold", HoldColumn::count);
     s.hold_by_transfer = relation_named(schema, "hold_pkey");
     s.hold_by_due = relation_named(schema, "hold_due_at_idx");
-    s.hold_by_account = relation_named(schema, "hold_debit_account_due_at_idx");
+    s.hold_by_debit = relation_named(schema, "hold_debit_account_due_at_idx");
+    s.hold_by_credit = get_relname_relid("hold_credit_account_due_at_idx", schema);
     s.tcc = table_named(schema, "tcc", TccColumn::count);
     s.tcc_by_xid = relation_named(schema, "tcc_pkey");
     s.tcc_by_due = relation_named(schema, "tcc_due_at_idx");

@@ -237,7 +237,8 @@ struct Storage {
     Oid installation;
     Oid request, request_by_key, request_by_expiry;
     Oid client, client_by_name;
-    Oid hold, hold_by_transfer, hold_by_due, hold_by_account;
+    Oid hold, hold_by_transfer, hold_by_due, hold_by_debit;
+    Oid hold_by_credit;  // InvalidOid with the SQL of 0.1
     Oid tcc, tcc_by_xid, tcc_by_due;
     Oid tcc_branch, tcc_branch_by_name;
     Oid audit, audit_by_id;

@@ -9,7 +9,8 @@
 namespace ledger {
 
 struct SavedUse {
-    int level;  // nesting level of the subtransaction this is the state before
+    int level;   // nesting level of the subtransaction this is the state before
+    bool began;  // the use began in it: there was no pin on the slot
     AccountShare share;
     bool limits_changed;
     Limits wanted;
@@ -46,9 +47,12 @@ std::uint32_t place_of(AccountId account) {
     return static_cast<std::uint32_t>(mixed >> 32) & (mine.room - 1);
 }
 
-AccountUse **find(AccountId account) {
+AccountUse **find(AccountId account, Possession possession) {
+    const auto is_other = [&](const AccountUse *use) {
+        return use && (use->id != account || use->possession != possession);
+    };
     std::uint32_t place = place_of(account);
-    while (mine.table[place] && mine.table[place]->id != account) place = (place + 1) & (mine.room - 1);
+    while (is_other(mine.table[place])) place = (place + 1) & (mine.room - 1);
     return &mine.table[place];
 }
 
@@ -58,19 +62,19 @@ void make_room() {
     mine.table = static_cast<AccountUse **>(MemoryContextAllocExtended(
         TopTransactionContext, room * sizeof(AccountUse *), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
     mine.room = room;
-    for (AccountUse *use = mine.first; use; use = use->next) *find(use->id) = use;
+    for (AccountUse *use = mine.first; use; use = use->next) *find(use->id, use->possession) = use;
 }
 
-AccountUse &begin_use(AccountId account) {
+// A use without a pin.
+AccountUse &make_use(AccountId account, Possession possession) {
     make_room();
     auto *use = static_cast<AccountUse *>(MemoryContextAllocZero(TopTransactionContext, sizeof(AccountUse)));
     use->id = account;
-    use->slot = pin_slot({MyDatabaseId, storage().extension, account});
+    use->possession = possession;
     use->next = mine.first;
     mine.first = use;
-    *find(account) = use;
+    *find(account, possession) = use;
     ++mine.count;
-    if (use->slot->effects >= 0) resolve_all_effects(use->slot);
     return *use;
 }
 
@@ -111,7 +115,8 @@ void save(AccountUse &use) {
     if (nesting == 1 || (use.saved && use.saved->level == nesting)) return;
     Level &level = current_level(nesting);
     SavedUse *saved = node_from(mine.spare_saved, &SavedUse::next_in_level);
-    *saved = {nesting, use.share, use.limits_changed, use.wanted, &use, use.saved, level.first};
+    *saved = {nesting, use.slot == nullptr, use.share,  use.limits_changed, use.wanted,
+              &use,    use.saved,           level.first};
     use.saved = saved;
     level.first = saved;
 }
@@ -152,15 +157,21 @@ void subtransaction_committed(int nesting) {
     }
 }
 
+void end_use(AccountUse &use) {
+    unpin_slot(use.slot);
+    use.slot = nullptr;
+}
+
 void restore(const SavedUse &saved) {
     AccountUse &use = *saved.account;
-    Slot *slot = use.slot;
-    with_slot(slot, [&] {
-        revert(slot->bounds, use.share, saved.share);
-        if (use.limits_changed)
-            slot->limits = saved.limits_changed ? stricter(use.committed, saved.wanted) : use.committed;
-        ++slot->version;
-    });
+    if (Slot *slot = use.slot)  // null: it could not be pinned
+        with_slot(slot, [&] {
+            revert(slot->bounds, use.share, saved.share);
+            if (use.limits_changed)
+                slot->limits = saved.limits_changed ? stricter(use.committed, saved.wanted) : use.committed;
+            ++slot->version;
+        });
+    if (saved.began && use.slot) end_use(use);
     use.limits_changed = saved.limits_changed;
     use.wanted = saved.wanted;
     use.saved = saved.below;
@@ -178,12 +189,13 @@ void subtransaction_aborted(int nesting) {
 
 void forget_transaction(bool committed) {
     mine = {};
-    rebase_transaction_ended(committed);
+    possession_transaction_ended(committed);
 }
 
 void transaction_ended(bool committed) {
     for (AccountUse *use = mine.first; use; use = use->next) {
         Slot *slot = use->slot;
+        if (!slot) continue;
         with_slot(slot, [&] {
             if (committed)
                 settle(slot->bounds, use->share);
@@ -192,7 +204,7 @@ void transaction_ended(bool committed) {
             if (use->limits_changed) slot->limits = committed ? use->wanted : use->committed;
             ++slot->version;
         });
-        unpin_slot(slot);
+        end_use(*use);
     }
     lane_transaction_ended(committed);
     forget_transaction(committed);
@@ -219,17 +231,20 @@ void before_prepare() {
                 errhint("Change accounts in a transaction of their own."));
         if (moved(*use)) ++moving;
     }
-    if (moving == 0) return;
+    if (moving == 0 || is_taking_possession()) return;
     mine.preparing = txid_of(GetTopFullTransactionId());
     reserve_effects(moving);
 }
 
 // From here on nothing is rolled back in part: the share shrinks to what the
-// two outcomes need, and goes to the prepared transaction with the pin.
+// two outcomes need, and goes to the prepared transaction with the pin. Where it has taken
+// possession nobody can use an account before it has ended, and then loads it.
 void prepared() {
+    const bool keeps_effects = !is_taking_possession();
     for (AccountUse *use = mine.first; use; use = use->next) {
-        if (!moved(*use)) {
-            unpin_slot(use->slot);
+        if (!use->slot) continue;
+        if (!moved(*use) || !keeps_effects) {
+            end_use(*use);
             continue;
         }
         const AccountShare least = {share_of(use->share.spendable.net), share_of(use->share.projected.net)};
@@ -272,12 +287,12 @@ void on_subtransaction(SubXactEvent event, SubTransactionId child, SubTransactio
         case SUBXACT_EVENT_COMMIT_SUB:
             subtransaction_committed(GetCurrentTransactionNestLevel());
             lane_subtransaction_ended(true, GetCurrentTransactionNestLevel());
-            rebase_subtransaction_ended(true, child, parent);
+            possession_subtransaction_ended(true, child, parent);
             break;
         case SUBXACT_EVENT_ABORT_SUB:
             subtransaction_aborted(GetCurrentTransactionNestLevel());
             lane_subtransaction_ended(false, GetCurrentTransactionNestLevel());
-            rebase_subtransaction_ended(false, child, parent);
+            possession_subtransaction_ended(false, child, parent);
             break;
         case SUBXACT_EVENT_START_SUB:
         case SUBXACT_EVENT_PRE_COMMIT_SUB:
@@ -287,10 +302,14 @@ void on_subtransaction(SubXactEvent event, SubTransactionId child, SubTransactio
 
 }  // namespace
 
+// The state is saved before the pin: where a subtransaction that fails has to end the use,
+// it finds that said.
 AccountUse &use_account(AccountId account) {
-    AccountUse *use = mine.room ? *find(account) : nullptr;
-    if (!use) use = &begin_use(account);
+    const Possession possession = possession_in_force();
+    AccountUse *use = mine.room ? *find(account, possession) : nullptr;
+    if (!use) use = &make_use(account, possession);
     save(*use);
+    if (!use->slot) use->slot = pin_slot({possession, account});
     return *use;
 }
 
@@ -310,7 +329,7 @@ Taken take_side(AccountUse &use, Kind kind, Side side, Minor amount) {
         if (limits.state != AccountState::open && kind != Kind::void_)
             return Taken{Grant::refused, limits.state, 0};
         const Grant grant = take(slot->bounds, use.share, limits, change);
-        slot->tail += grant == Grant::ok;
+        slot->tail += grant == Grant::ok && slot->tail != PG_UINT32_MAX;
         ++slot->version;
         const Wide left = side == Side::debit ? available(slot->bounds, use.share, limits)
                                               : headroom(slot->bounds, use.share, limits);
@@ -325,10 +344,35 @@ void put_back(AccountUse &use, const AccountShare &before) {
     });
 }
 
-bool has_holds(AccountUse &use) {
+bool may_have_overdue(AccountUse &use, TimestampTz now) {
     const auto differ = [](const Bounds &a, const Bounds &b) { return a.low != b.low || a.high != b.high; };
-    return with_slot(use.slot,
-                     [&] { return differ(use.slot->bounds.spendable, use.slot->bounds.projected); });
+    return with_slot(use.slot, [&] {
+        return use.slot->due <= now && differ(use.slot->bounds.spendable, use.slot->bounds.projected);
+    });
+}
+
+void note_due(AccountUse &use, TimestampTz due) {
+    with_slot(use.slot, [&] {
+        use.slot->due = Min(use.slot->due, due);
+        use.slot->due_noted = Min(use.slot->due_noted, due);
+    });
+}
+
+std::uint32_t begin_look(AccountUse &use) {
+    return with_slot(use.slot, [&] {
+        use.slot->due_noted = DT_NOEND;
+        return ++use.slot->looks;
+    });
+}
+
+void end_look(AccountUse &use, std::uint32_t look, TimestampTz next_due) {
+    with_slot(use.slot, [&] {
+        if (use.slot->looks == look) use.slot->due = Min(next_due, use.slot->due_noted);
+    });
+}
+
+bool resolve_prepared(AccountUse &use) {
+    return use.slot->effects >= 0 && resolve_all_effects(use.slot);
 }
 
 Limits limits_in_force(AccountUse &use) {
@@ -355,6 +399,16 @@ LimitChange change_limits(AccountUse &use, const Limits &wanted) {
         slot->limits = stricter(use.committed, wanted);
         ++slot->version;
         return LimitChange::ok;
+    });
+}
+
+Excess excess_over(AccountUse &use, const Limits &wanted) {
+    const bool closes = wanted.state == AccountState::closed;
+    return with_slot(use.slot, [&] {
+        const AccountBounds &bounds = use.slot->bounds;
+        const Minor floor = closes ? 0 : wanted.floor, ceiling = closes ? 0 : wanted.ceiling;
+        return Excess{floor - lowest(bounds.spendable, use.share.spendable),
+                      highest(bounds.projected, use.share.projected) - ceiling};
     });
 }
 

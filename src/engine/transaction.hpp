@@ -12,11 +12,12 @@ namespace ledger {
 // An account's state before a subtransaction first touched it.
 struct SavedUse;
 
-// An account this transaction uses. Lives, like its pin on the slot, until the
-// transaction ends.
+// An account this transaction uses. Its pin on the slot lives until the transaction ends,
+// or the subtransaction in which the use began is rolled back.
 struct AccountUse {
     AccountId id;
-    Slot *slot;
+    Possession possession;
+    Slot *slot;  // null: not in use any more
     AccountShare share;
     bool limits_changed;  // by this transaction: wanted holds for it, committed for a rollback
     Limits wanted;
@@ -45,8 +46,21 @@ Taken take_side(AccountUse &use, Kind kind, Side side, Minor amount);
 // Undoes what was taken since the share was as in before, in this subtransaction.
 void put_back(AccountUse &use, const AccountShare &before);
 
-// True if some of what the account has is set aside by holds, or is held for it.
-bool has_holds(AccountUse &use);
+// True if some of what the account has is set aside by holds, or is held for it, and time may
+// be up for one of them.
+bool may_have_overdue(AccountUse &use, TimestampTz now);
+
+// A hold of the account was made, and its row inserted.
+void note_due(AccountUse &use, TimestampTz due);
+
+// A look for overdue holds of the account: from begin_look to end_look, which says when the
+// next hold found is due. Holds made meanwhile are noted, and where another look was begun
+// since, that one decides.
+std::uint32_t begin_look(AccountUse &use);
+void end_look(AccountUse &use, std::uint32_t look, TimestampTz next_due);
+
+// Gives the account what prepared transactions that have ended since have left. True if there were any.
+bool resolve_prepared(AccountUse &use);
 
 // Changes the account's limits: stricter ones hold for everybody at once, looser
 // ones from commit. Refused if the balance is past them. The caller holds a lock
@@ -54,6 +68,14 @@ bool has_holds(AccountUse &use);
 enum class LimitChange { ok, below_floor, above_ceiling, not_empty, in_flight };
 Limits limits_in_force(AccountUse &use);
 LimitChange change_limits(AccountUse &use, const Limits &wanted);
+
+// What stands in the way of those limits, on each side: too little that can be spent, too
+// much that there may be. 0 or less: nothing.
+struct Excess {
+    Wide debit;
+    Wide credit;
+};
+Excess excess_over(AccountUse &use, const Limits &wanted);
 
 // This transaction does what only one at a time may do until it ends: it cannot be
 // prepared. did: "folded"; function: "ledger.fold()". Both are constants.

@@ -16,6 +16,7 @@ namespace {
 // The engine's state of this database's lanes.
 struct LaneTotals {
     std::int64_t transfers;
+    std::uint64_t refusals;
     int in_use;
 };
 
@@ -23,16 +24,20 @@ LaneTotals sum_lanes(Database &database) {
     LaneTotals totals = {};
     for (Lane &lane : database.lanes) {
         totals.transfers += lane.transfers;
+        totals.refusals += pg_atomic_read_u64(&lane.refusals);
         totals.in_use += in_use(lane);
     }
     return totals;
 }
 
-std::int64_t longest_tail(const Database &database) {
+Possession possession_of(Database &database) {
+    return Possession{pg_atomic_read_u64(&database.possession)};
+}
+
+std::int64_t longest_tail(Database &database) {
     std::int64_t longest = 0;
     for (std::int32_t i = 0; i < settings.slots; ++i)
-        if (SlotView view; view_slot(i, database.database, database.extension, view))
-            longest = Max(longest, view.tail);
+        if (SlotView view; view_slot(i, possession_of(database), view)) longest = Max(longest, view.tail);
     return longest;
 }
 
@@ -51,10 +56,10 @@ LEDGER_FUNCTION(ledger_fold_account) {
 LEDGER_FUNCTION(ledger_slots) {
     InitMaterializedSRF(fcinfo, 0);
     auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
-    const Database *database = known_database();
+    Database *database = known_database();
     for (std::int32_t i = 0; database && i < settings.slots; ++i) {
         SlotView view;
-        if (!view_slot(i, database->database, database->extension, view)) continue;
+        if (!view_slot(i, possession_of(*database), view)) continue;
         Datum values[] = {Int64GetDatum(static_cast<std::int64_t>(view.account)),
                           Int64GetDatum(view.bounds.spendable.low),
                           Int64GetDatum(view.bounds.spendable.high),
@@ -85,7 +90,7 @@ LEDGER_FUNCTION(ledger_stat) {
         const LaneTotals lanes = database ? sum_lanes(*database) : LaneTotals{};
         const std::uint32_t worker = database ? pg_atomic_read_u32(&database->worker_pid) : 0;
         put(Int64GetDatum(lanes.transfers));
-        put(UInt64GetDatum(database ? pg_atomic_read_u64(&database->refusals) : 0));
+        put(UInt64GetDatum(lanes.refusals));
         put(UInt64GetDatum(slot_loads()));
         put(UInt64GetDatum(slot_evictions()));
         put(UInt64GetDatum(database ? pg_atomic_read_u64(&database->folds) : 0));

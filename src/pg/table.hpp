@@ -48,16 +48,28 @@ auto with_table(Oid relation_id, LOCKMODE lock, Work work) {
 // Calls visit(HeapTuple) for each row the keys match in the index, until it
 // returns false. The tuple is valid during that call.
 template <typename Visit>
-void scan_index(Relation table, Oid index_id, Snapshot snapshot, ScanKeyData *keys, int key_count,
-                Visit visit) {
+void scan_index_in(ScanDirection direction, Relation table, Oid index_id, Snapshot snapshot,
+                   ScanKeyData *keys, int key_count, Visit visit) {
     Relation index = index_open(index_id, AccessShareLock);
     SysScanDesc scan = systable_beginscan_ordered(table, index, snapshot, key_count, keys);
-    while (HeapTuple tuple = systable_getnext_ordered(scan, ForwardScanDirection)) {
+    while (HeapTuple tuple = systable_getnext_ordered(scan, direction)) {
         CHECK_FOR_INTERRUPTS();
         if (!visit(tuple)) break;
     }
     systable_endscan_ordered(scan);
     index_close(index, AccessShareLock);
+}
+
+template <typename Visit>
+void scan_index(Relation table, Oid index_id, Snapshot snapshot, ScanKeyData *keys, int key_count,
+                Visit visit) {
+    scan_index_in(ForwardScanDirection, table, index_id, snapshot, keys, key_count, visit);
+}
+
+template <typename Visit>
+void scan_index_backward(Relation table, Oid index_id, Snapshot snapshot, ScanKeyData *keys, int key_count,
+                         Visit visit) {
+    scan_index_in(BackwardScanDirection, table, index_id, snapshot, keys, key_count, visit);
 }
 
 // The first matching row as a copy in the current memory context, or null.
@@ -92,6 +104,29 @@ void scan_tids(Relation table, Oid index_id, Snapshot snapshot, ScanKeyData &key
         CHECK_FOR_INTERRUPTS();
         if (!visit(*tid)) break;
     }
+    index_endscan(scan);
+    index_close(index, AccessShareLock);
+}
+
+// Calls visit(HeapTuple) for each row the key matches in the index, in an MVCC snapshot, until
+// it returns false. wanted(std::int64_t) is asked first, of the index's first column, a bigint:
+// rows that it does not want are not fetched.
+template <typename Wanted, typename Visit>
+void scan_index_where(Relation table, Oid index_id, Snapshot snapshot, ScanKeyData &key, Wanted wanted,
+                      Visit visit) {
+    Relation index = index_open(index_id, AccessShareLock);
+    IndexScanDesc scan = compat::begin_index_scan(table, index, snapshot, 1);
+    scan->xs_want_itup = true;
+    index_rescan(scan, &key, 1, nullptr, 0);
+    TupleTableSlot *slot = table_slot_create(table, nullptr);
+    while (index_getnext_tid(scan, ForwardScanDirection)) {
+        CHECK_FOR_INTERRUPTS();
+        bool is_null;
+        if (!wanted(DatumGetInt64(index_getattr(scan->xs_itup, 1, scan->xs_itupdesc, &is_null)))) continue;
+        if (!index_fetch_heap(scan, slot)) continue;
+        if (!visit(ExecFetchSlotHeapTuple(slot, false, nullptr))) break;
+    }
+    ExecDropSingleTupleTableSlot(slot);
     index_endscan(scan);
     index_close(index, AccessShareLock);
 }

@@ -24,13 +24,17 @@ std::int64_t purge(std::int64_t max) {
 
 void purge_when_due(TimestampTz expires_at) {
     Database &database = current_database();
-    call_worker_at(database, Max(expires_at, read_time(database.purge_due_at)));
+    call_worker_at(database, Max(expires_at, next_purge(database, GetCurrentTimestamp())));
+}
+
+TimestampTz next_purge(Database &database, TimestampTz now) {
+    return due_after(read_time(database.purged_at), settings.purge_interval_s, now);
 }
 
 void purge_if_due(Database &database) {
     const TimestampTz now = GetCurrentTimestamp();
-    if (now < read_time(database.purge_due_at)) return;
-    write_time(database.purge_due_at, now + settings.purge_interval_s * USECS_PER_SEC);
+    if (now < next_purge(database, now)) return;
+    write_time(database.purged_at, now);
     std::int64_t purged;
     do {
         CHECK_FOR_INTERRUPTS();

@@ -10,6 +10,9 @@ namespace ledger {
 // than every ledger.purge_interval.
 void purge_when_due(TimestampTz expires_at);
 
+// When the worker is next to purge.
+TimestampTz next_purge(Database &database, TimestampTz now);
+
 // The worker's share, in transactions of a thousand each, if the last is
 // ledger.purge_interval ago.
 void purge_if_due(Database &database);

@@ -81,9 +81,9 @@ LEDGER_FUNCTION(ledger_transfer_up_to) {
     while (!taken && (order.amount = amount_up_to(database, order, maximum)) > 0) {
         CHECK_FOR_INTERRUPTS();
         taken = take(database, order, source, destination, refusal);
-        const bool less_now = refusal.status == Status::insufficient_balance ||
-                              refusal.status == Status::ceiling_exceeded ||
-                              refusal.status == Status::balance_in_flight;
+        const bool less_now =
+            refusal.status == Status::insufficient_balance || refusal.status == Status::ceiling_exceeded ||
+            refusal.status == Status::balance_out_of_range || refusal.status == Status::balance_in_flight;
         if (!taken && !less_now) raise_refusal(refusal);
     }
     if (taken) append(&order, 1);

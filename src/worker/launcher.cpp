@@ -25,11 +25,39 @@ constexpr TimestampTz kNoProcess = USECS_PER_SEC;
 constexpr TimestampTz kNoEntry = 10 * USECS_PER_SEC;
 constexpr int kComplainMs = 600 * 1000;
 
+// It sleeps no longer than this, for a clock that is set tells nobody; and it takes a clock
+// that shows a time this much before the last one for one that was set back.
+constexpr TimestampTz kSleepMax = 60 * USECS_PER_SEC;
+constexpr TimestampTz kClockStep = USECS_PER_SEC;
+
+constexpr int kWorkersMax = 1024;  // the most that ledger.max_workers allows
+
 struct LauncherState {
-    pg_atomic_uint64 latch;  // the launcher's, as a pointer; 0 while there is none
+    pg_atomic_uint64 latch;    // the launcher's, as a pointer; 0 while there is none
+    pg_atomic_uint32 waiting;  // databases that are due, and get no worker for now
 };
 
 LauncherState *launcher = nullptr;
+
+// The workers that were started and may still be there.
+struct Workers {
+    BackgroundWorkerHandle *handles[kWorkersMax];
+    int count;
+};
+Workers workers = {};
+
+// How many are there now.
+int count_workers() {
+    int left = 0;
+    for (int i = 0; i < workers.count; ++i) {
+        pid_t pid;
+        if (GetBackgroundWorkerPid(workers.handles[i], &pid) == BGWH_STOPPED)
+            pfree(workers.handles[i]);
+        else
+            workers.handles[left++] = workers.handles[i];
+    }
+    return workers.count = left;
+}
 
 struct Named {
     Oid database;
@@ -82,7 +110,11 @@ bool start_worker(const Named &database) {
     strlcpy(worker.bgw_function_name, "ledger_worker_main", BGW_MAXLEN);
     strlcpy(worker.bgw_type, "ledger worker", BGW_MAXLEN);
     snprintf(worker.bgw_name, BGW_MAXLEN, "ledger worker for %s", database.name);
-    return RegisterDynamicBackgroundWorker(&worker, nullptr);
+    MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);  // for the handle
+    const bool started = RegisterDynamicBackgroundWorker(&worker, &workers.handles[workers.count]);
+    MemoryContextSwitchTo(caller);
+    workers.count += started;
+    return started;
 }
 
 void complain() {
@@ -95,24 +127,26 @@ void complain() {
             errhint("Raise max_worker_processes."));
 }
 
-// The database that has waited longest for its worker, if one has; next is when the
-// next one will.
+// The database that has waited longest for its worker, if one has; how many have; next is
+// when the next one will.
 struct Turn {
     int index;  // -1: none
     Oid database;
+    int waiting;
     TimestampTz next;
 };
 
 Turn whose_turn(TimestampTz now) {
-    Turn turn = {-1, InvalidOid, DT_NOEND};
+    Turn turn = {-1, InvalidOid, 0, DT_NOEND};
     TimestampTz longest = DT_NOEND;
     for (int i = 0; i < settings.databases; ++i) {
         DatabaseCall call;
         if (!read_call(i, call) || call.due_at == DT_NOEND) continue;
         const TimestampTz due = Max(call.due_at, call.not_before);
+        turn.waiting += due <= now;
         if (due > now) {
             turn.next = Min(turn.next, due);
-        } else if (due < longest) {
+        } else if (due < longest || turn.index < 0) {
             longest = due;
             turn.index = i;
             turn.database = call.database;
@@ -137,18 +171,23 @@ bool start_turn(const Turn &turn, const List &all, TimestampTz now) {
     return true;
 }
 
-// Starts the workers that are due. Returns when the next one will be.
+bool has_room() {
+    return count_workers() < settings.max_workers;
+}
+
+// Starts the workers that are due, as many as may be. Returns when the next one will be; a
+// worker that ends wakes the launcher.
 TimestampTz start_due(MemoryContext context) {
     const TimestampTz now = GetCurrentTimestamp();
     if (!settings.worker) return DT_NOEND;
     List all = {};
     bool started = true;
     Turn turn = whose_turn(now);
-    for (; turn.index >= 0 && started; turn = whose_turn(now)) {
+    for (; turn.index >= 0 && started && has_room(); turn = whose_turn(now)) {
         if (!all.databases) all = list_databases(context);
         started = start_turn(turn, all, now);
-        if (!started) break;
     }
+    pg_atomic_write_u32(&launcher->waiting, static_cast<std::uint32_t>(turn.waiting));
     MemoryContextReset(context);
     if (started) return turn.next;
     complain();
@@ -167,7 +206,16 @@ void sleep_until(TimestampTz when) {
     if (ConfigReloadPending) {
         ConfigReloadPending = false;
         ProcessConfigFile(PGC_SIGHUP);
+        call_all_databases();  // an interval may be shorter now
     }
+}
+
+// What is due or put off is so by the clock: where that goes back, everything is looked at.
+void watch_clock() {
+    static TimestampTz last = 0;
+    const TimestampTz now = GetCurrentTimestamp();
+    if (now < last - kClockStep) call_all_databases();
+    last = now;
 }
 
 // A server that has just started knows of no deadline: it has every database looked at.
@@ -179,6 +227,10 @@ struct Tour {
 // Goes on with the tour. Returns when it will.
 TimestampTz go_on(Tour &tour) {
     while (settings.worker && tour.next < tour.databases.count) {
+        if (!has_room()) {
+            pg_atomic_fetch_add_u32(&launcher->waiting, 1);
+            return DT_NOEND;  // until a worker ends
+        }
         const Named &database = tour.databases.databases[tour.next];
         if (database.connectable && !start_worker(database)) {
             complain();
@@ -194,8 +246,10 @@ TimestampTz go_on(Tour &tour) {
         AllocSetContextCreate(TopMemoryContext, "ledger launcher", ALLOCSET_DEFAULT_SIZES);
     Tour tour = {list_databases(TopMemoryContext), 0};
     for (;;) {
+        watch_clock();
         const TimestampTz next = start_due(context);
-        sleep_until(Min(next, go_on(tour)));
+        const TimestampTz at = Min(next, go_on(tour));
+        sleep_until(Min(at, GetCurrentTimestamp() + kSleepMax));
     }
 }
 
@@ -213,7 +267,9 @@ void launcher_shmem_init() {
     bool found;
     launcher =
         static_cast<LauncherState *>(ShmemInitStruct("ledger launcher", sizeof(LauncherState), &found));
-    if (!found) pg_atomic_init_u64(&launcher->latch, 0);
+    if (found) return;
+    pg_atomic_init_u64(&launcher->latch, 0);
+    pg_atomic_init_u32(&launcher->waiting, 0);
 }
 
 void register_launcher() {
@@ -233,6 +289,10 @@ void register_launcher() {
 void wake_launcher() {
     auto *latch = reinterpret_cast<Latch *>(pg_atomic_read_u64(&launcher->latch));
     if (latch) SetLatch(latch);
+}
+
+int waiting_databases() {
+    return static_cast<int>(pg_atomic_read_u32(&launcher->waiting));
 }
 
 }  // namespace ledger

@@ -11,6 +11,7 @@
 #include "pg/work.hpp"
 #include "request/purge.hpp"
 #include "tcc/advance.hpp"
+#include "worker/sweep.hpp"
 
 extern "C" {
 #include "tcop/tcopprot.h"
@@ -33,33 +34,16 @@ constexpr int kAwayMs = 300;
 // after this time, and what failed likewise.
 constexpr int kRetryMs = 5000;
 
+// A tail that a long transaction keeps long is looked at again after this time.
+constexpr int kRefoldMs = 1000;
+
 // Accounts folded in one pass, holds expired in one transaction; what is left
 // waits for the next.
 constexpr int kAccountsAtOnce = 1000;
 constexpr int kHoldsAtOnce = 1000;
 
-bool at_threshold(const Slot &slot) {
-    return slot.tail >= settings.fold_threshold && slot.tail % settings.fold_threshold == 0;
-}
-
 TimestampTz after_ms(TimestampTz time, int milliseconds) {
     return time + milliseconds * INT64CONST(1000);
-}
-
-struct LongTails {
-    AccountId accounts[kAccountsAtOnce];
-    int count;
-};
-
-// Accounts with a long tail whose horizon can move on.
-void find_long_tails(const Database &database, Txid horizon, LongTails &found) {
-    found.count = 0;
-    for (std::int32_t i = 0; i < settings.slots && found.count < kAccountsAtOnce; ++i) {
-        SlotView view;
-        if (view_slot(i, database.database, database.extension, view) &&
-            view.tail >= settings.fold_threshold && view.fold_horizon < horizon)
-            found.accounts[found.count++] = view.account;
-    }
 }
 
 // The earliest of the times that when(tuple, deadline) makes of the deadlines in an
@@ -104,28 +88,24 @@ TimestampTz next_deadline(TimestampTz pass_began, TimestampTz purge_due) {
     return Min(Max(request, purge_due), Min(hold, tcc));
 }
 
-// When the worker is next to seal.
-TimestampTz next_seal(Database &database) {
-    const bool is_wanted = settings.seal_interval_s > 0 && pg_atomic_read_u32(&database.unsealed) != 0;
-    return is_wanted ? read_time(database.seal_due_at) : DT_NOEND;
-}
-
 // Each account in a transaction of its own, so that nobody waits for all of them,
-// and one that cannot be folded is no obstacle for the others. True if there may be
-// more, or somebody else is folding.
-bool fold_long_tails(MemoryContext context) {
-    static LongTails found;
-    begin();
-    found.count = 0;
-    if (Database *database = ready_database())
-        find_long_tails(*database, txid_of(oldest_running_xid()), found);
-    commit();
-    bool is_free = true;
-    for (int i = 0; i < found.count && is_free; ++i) {
+// and one that cannot be folded is no obstacle for the others. One whose tail stays long,
+// because of a long transaction or another folder, is queued again. True if there is one.
+bool fold_long_tails(Database &database, MemoryContext context) {
+    AccountId accounts[kAccountsAtOnce];
+    const int count = take_queued_accounts(database, accounts, kAccountsAtOnce);
+    bool left_some = count == kAccountsAtOnce;
+    for (int i = 0; i < count; ++i) {
         CHECK_FOR_INTERRUPTS();
-        try_in_transaction(context, [&] { is_free = try_fold_account(found.accounts[i]); });
+        std::int64_t left = settings.fold_threshold;
+        try_in_transaction(context, [&] {
+            if (ready_database()) left = try_fold_account(accounts[i]);
+        });
+        if (left < settings.fold_threshold) continue;
+        call_fold(database, accounts[i]);
+        left_some = true;
     }
-    return found.count == kAccountsAtOnce || !is_free;
+    return left_some;
 }
 
 // One that cannot be expired shall be no obstacle for the others.
@@ -153,14 +133,16 @@ void expire_holds(MemoryContext context) {
             if (Database *database = ready_database()) expired = expire_overdue(*database, kHoldsAtOnce);
         });
         if (error) expire_one_by_one(context);
-    } while (expired == kHoldsAtOnce);
+    } while (expired == kHoldsAtOnce && waiting_databases() == 0);
 }
 
-// The entry of this database. A ledger that has none is not in use since the start,
-// and takes one up only if it has something due.
+// The entry of this database. A ledger that has none is not in use since the start: its
+// lanes are recovered, before the first writer comes, and its tails looked at. One that was
+// never written to takes an entry up only if it has something due.
 Database *entry_if_needed() {
     if (!OidIsValid(get_extension_oid("ledger", true))) return nullptr;
     if (Database *known = known_database()) return known;
+    if (Database *ready = ready_database()) return ready;
     return next_deadline(DT_NOBEGIN, DT_NOBEGIN) == DT_NOEND ? nullptr : &current_database();
 }
 
@@ -200,6 +182,13 @@ void rest() {
     }
 }
 
+// When the worker is next to do what is done every so often.
+TimestampTz next_upkeep(Database &database) {
+    const TimestampTz now = GetCurrentTimestamp();
+    const TimestampTz sweep = next_sweep(database, now);
+    return Min(next_seal(database, now), sweep == now ? after_ms(now, settings.fold_interval_ms) : sweep);
+}
+
 // Deadlines first: nothing that keeps balances cheap to read may keep them waiting.
 void pass(Database &database, MemoryContext context) {
     const TimestampTz began = GetCurrentTimestamp();
@@ -214,11 +203,14 @@ void pass(Database &database, MemoryContext context) {
     pgstat_report_activity(STATE_RUNNING, "sealing");
     seal_if_due(database, context);
     pgstat_report_activity(STATE_RUNNING, "folding long tails");
-    const bool more = fold_long_tails(context);
+    const bool left_some = fold_long_tails(database, context);
+    pgstat_report_activity(STATE_RUNNING, "folding tails of idle accounts");
+    sweep_if_due(database, context);
     begin();
-    const TimestampTz next = next_deadline(began, read_time(database.purge_due_at));
+    TimestampTz next = next_deadline(began, next_purge(database, began));
     commit();
-    call_worker_at(database, more ? began : Min(next, next_seal(database)));
+    if (left_some) next = Min(next, after_ms(began, kRefoldMs));
+    call_worker_at(database, Min(next, next_upkeep(database)));
 }
 
 // Passes while something is due, but not for ever: a database whose worker never
@@ -228,13 +220,14 @@ void work(Database &database) {
     const TimestampTz arrived = GetCurrentTimestamp();
     TimestampTz last_pass = arrived;
     pass(database, context);
-    for (;;) {
+    while (waiting_databases() == 0) {
         MemoryContextReset(context);
         rest();
         if (!settings.worker) return;
         const TimestampTz now = GetCurrentTimestamp();
         const TimestampTz due = read_time(database.worker_due_at);
-        if (now > after_ms(arrived, kStayMs)) return;
+        // A clock that was set back must not keep the worker.
+        if (now > after_ms(arrived, kStayMs) || now < arrived) return;
         if (due <= now) {
             pass(database, context);
             last_pass = now;
@@ -269,14 +262,15 @@ void call_worker_at(Database &database, TimestampTz when) {
         }
 }
 
-void note_unsealed(Database &database) {
+// The time is that of the commit, so that no clock is read.
+void note_records(Database &database) {
+    const TimestampTz now = GetCurrentTransactionStopTimestamp();
     if (pg_atomic_read_u32(&database.unsealed) == 0) pg_atomic_write_u32(&database.unsealed, 1);
-    if (settings.seal_interval_s > 0) call_worker_at(database, read_time(database.seal_due_at));
-}
-
-void fold_when_long(Database &database, const Slot &source, const Slot &destination) {
-    // Read without the slots' mutex: missing a crossing costs one more threshold.
-    if (at_threshold(source) || at_threshold(destination)) call_worker_at(database, DT_NOBEGIN);
+    if (settings.seal_interval_s > 0)
+        call_worker_at(database, due_after(read_time(database.sealed_at), settings.seal_interval_s, now));
+    if (pg_atomic_read_u32(&database.unfolded) != 0) return;
+    pg_atomic_write_u32(&database.unfolded, 1);
+    call_worker_at(database, due_after(read_time(database.swept_at), settings.sweep_interval_s, now));
 }
 
 }  // namespace ledger

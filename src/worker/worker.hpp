@@ -6,7 +6,6 @@
 #pragma once
 
 #include "engine/database.hpp"
-#include "engine/slot.hpp"
 
 namespace ledger {
 
@@ -15,18 +14,17 @@ namespace ledger {
 // inserted. Does not wait, and costs one comparison if it is due by then anyway.
 void call_worker_at(Database &database, TimestampTz when);
 
-// Records were committed that no seal has yet: has the worker make one when it is time.
-// Neither fails nor allocates.
-void note_unsealed(Database &database);
-
-// Calls the worker if the tail of one of the slots just reached a multiple of
-// the threshold.
-void fold_when_long(Database &database, const Slot &source, const Slot &destination);
+// Records were committed that no seal has yet, and no sweep has seen: has the worker see to
+// them when it is time. For commit callbacks: neither fails nor allocates.
+void note_records(Database &database);
 
 // The launcher.
 Size launcher_shmem_size();
 void launcher_shmem_init();
 void register_launcher();
 void wake_launcher();
+
+// How many databases wait for a worker because ledger.max_workers are at work.
+int waiting_databases();
 
 }  // namespace ledger

@@ -72,16 +72,28 @@ TEST(Escrow, ExtremesDoNotOverflow) {
     Bounds bounds = {0, 0};
     Share share = {};
     EXPECT_EQ(lower(bounds, share, kFloorNone, kBalanceMax), Grant::ok);
-    EXPECT_EQ(lower(bounds, share, kFloorNone, 1), Grant::refused);
+    EXPECT_EQ(lower(bounds, share, kFloorNone, 1), Grant::beyond_range);
     EXPECT_EQ(raise(bounds, share, kCeilingNone, kBalanceMax), Grant::ok);
     EXPECT_EQ(raise(bounds, share, kCeilingNone, kBalanceMax), Grant::ok);
-    EXPECT_EQ(raise(bounds, share, kCeilingNone, 1), Grant::refused);
+    EXPECT_EQ(raise(bounds, share, kCeilingNone, 1), Grant::beyond_range);
     settle(bounds, share);
     EXPECT_EQ(bounds.low, kBalanceMax);
     EXPECT_EQ(bounds.high, kBalanceMax);
     Share second = {};
     EXPECT_EQ(lower(bounds, second, kFloorNone, kBalanceMax), Grant::ok);
     EXPECT_EQ(lower(bounds, second, kFloorNone, kBalanceMax), Grant::out_of_range);
+}
+
+TEST(Escrow, TheEndOfTheRangeIsNoLimit) {
+    Bounds bounds = {-kBalanceMax, -kBalanceMax};
+    Share share = {};
+    EXPECT_EQ(lower(bounds, share, kFloorNone, 1), Grant::beyond_range);
+    EXPECT_EQ(lower(bounds, share, kFloorNone + 1, 1), Grant::refused);
+    bounds = {-kBalanceMax, -kBalanceMax + 1};
+    EXPECT_EQ(lower(bounds, share, kFloorNone, 1), Grant::in_flight);
+    bounds = {kBalanceMax, kBalanceMax};
+    EXPECT_EQ(raise(bounds, share, kCeilingNone, 1), Grant::beyond_range);
+    EXPECT_EQ(raise(bounds, share, kCeilingNone - 1, 1), Grant::refused);
 }
 
 // A transaction of the model: its changes in order, and the lengths at its savepoints.
