@@ -316,6 +316,7 @@ Database &current_database() {
 Database &writable_database() {
     Database &entry = current_database();
     if (!pg_atomic_read_u32(&entry.ready) && !own_possession()) open_for_writing(entry);
+    pg_read_barrier();  // what was written before ready is seen from here on
     return entry;
 }
 

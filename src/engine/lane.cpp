@@ -363,6 +363,11 @@ void lane_transaction_ended(bool committed) {
 void give_back_lane(LaneUse &use) {
     release(*use.lane);
     use.lane = nullptr;
+    while (SavedLinks *saved = use.saved) {
+        use.saved = saved->outer;
+        saved->outer = mine.spare;
+        mine.spare = saved;
+    }
 }
 
 void lane_subtransaction_ended(bool committed, int nesting) {
