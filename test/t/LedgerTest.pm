@@ -10,7 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(ledger_node configure create_ledger healthy balance refused moved start_again chain_functions restored_transfer);
+our @EXPORT = qw(ledger_node configure create_ledger healthy balance answer refused moved start_again chain_functions restored_transfer);
 
 # Lines every server of these tests has in its postgresql.conf.
 sub configure
@@ -77,6 +77,15 @@ sub restored_transfer
 		INSERT INTO ledger_data.transfer
 		SELECT (r).id, (r).debit_account, (r).credit_account, (r).amount, (r).ref, (r).txid, (r).created_at, (r).seq, (r).kind, (r).lane,
 			sha256(chain.zero() || chain.record(r)), NULL FROM t;};
+}
+
+# What the statement returns, or the SQLSTATE it fails with.
+sub answer
+{
+	my ($node, $database, $statement) = @_;
+	my ($stdout, $stderr) = ('', '');
+	$node->psql($database, $statement, stdout => \$stdout, stderr => \$stderr, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	return $stderr =~ /ERROR:  (\w{5}):/ ? $1 : $stdout;
 }
 
 # The statement fails with this SQLSTATE.
