@@ -13,6 +13,13 @@ SELECT kind, counterparty, amount, balance, metadata FROM ledger.statement('r:a'
 SELECT counterparty, amount, balance FROM ledger.statement('r:a', from_time => :'t1');
 SELECT counterparty, amount, balance FROM ledger.statement('r:a', to_time => :'t1');
 SELECT count(*) FROM ledger.statement('r:b', 'infinity');
+-- To the microsecond: what was made at from_time is in it, at to_time not; balance_at has it.
+SELECT min(created_at) AS first, max(created_at) AS last FROM ledger.statement('r:a') \gset
+SELECT amount, balance FROM ledger.statement('r:a', to_time => :'last');
+SELECT amount, balance FROM ledger.statement('r:a', from_time => :'last');
+SELECT amount, balance FROM ledger.statement('r:a', :'first', :'last');
+SELECT count(*) FROM ledger.statement('r:a', :'last', :'last');
+SELECT ledger.balance_at('r:a', :'first'), ledger.balance_at('r:a', :'last'), ledger.balance_at('r:a', :'last'::timestamptz - interval '1 us');
 
 -- An older snapshot keeps its own exact balance across a fold.
 BEGIN ISOLATION LEVEL REPEATABLE READ;
@@ -28,6 +35,20 @@ SELECT kind, counterparty, amount, balance FROM ledger.statement('r:a');
 SELECT ledger.transfer('r:a', 'r:b', 0.50) > 0;
 SELECT posted FROM ledger.balance('r:a');
 SELECT posted, available FROM ledger.accounts WHERE account = 'r:b';
+
+-- A transaction that has moved the account itself folds it: its own transfers stay in the tail.
+BEGIN;
+SELECT ledger.transfer('r:a', 'r:b', 0.25) > 0, ledger.transfer('r:b', 'r:a', 0.05) > 0;
+SELECT count(ledger.fold());
+SELECT posted FROM ledger.balance('r:a');
+SELECT posted FROM ledger.balance('r:b');
+SELECT posted FROM ledger.accounts WHERE account = 'r:a';
+COMMIT;
+SELECT posted FROM ledger.balance('r:a');
+SELECT count(ledger.fold());
+SELECT posted FROM ledger.balance('r:a');
+SELECT posted FROM ledger.balance('r:b');
+SELECT * FROM ledger.check_invariants();
 
 SELECT helper.outcome($$SELECT ledger.balance('nobody')$$);
 SELECT helper.outcome($$SELECT ledger.balance(NULL)$$);

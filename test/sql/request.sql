@@ -165,6 +165,21 @@ SELECT state FROM ledger.begin_request('lost', lease => '1 ms', ttl => '1 hour')
 SELECT pg_sleep(0.005);
 SELECT ledger.purge_requests() >= 0;
 SELECT state, attempt FROM ledger.begin_request('lost');
+-- No longer than that, and no shorter: its ttl of an hour is over, and its lease, but not an
+-- hour past its lease; half an hour later that is over, too.
+SELECT state FROM ledger.begin_request('lost', lease => '30 min', ttl => '1 hour', scope => 'old');
+SET session_replication_role = replica;
+UPDATE ledger_data.request SET begun_at = begun_at - interval '75 min', leased_until = leased_until - interval '75 min',
+    expires_at = expires_at - interval '75 min' WHERE key = 'lost' AND scope = 'old';
+RESET session_replication_role;
+SELECT ledger.purge_requests() >= 0;
+SELECT state, attempt, leased_until < now() AS leased, expires_at < now() AS expired FROM ledger.requests WHERE key = 'lost' AND scope = 'old';
+SET session_replication_role = replica;
+UPDATE ledger_data.request SET begun_at = begun_at - interval '16 min', leased_until = leased_until - interval '16 min',
+    expires_at = expires_at - interval '16 min' WHERE key = 'lost' AND scope = 'old';
+RESET session_replication_role;
+SELECT ledger.purge_requests() >= 0;
+SELECT count(*) FROM ledger.requests WHERE key = 'lost' AND scope = 'old';
 
 -- Rows from a clock that has been set back: begun in the future. They are left
 -- alone until their time, and nothing is begun twice.

@@ -31,6 +31,18 @@ SELECT ledger.tcc_cancel('order-2');
 SELECT branch, state FROM ledger.tcc_branches WHERE xid = 'order-2';
 SELECT held FROM ledger.balance('tcc:a');
 
+-- A branch tried again with any other argument is refused, and what it holds stays.
+SELECT ledger.tcc_begin('again');
+SELECT ledger.tcc_freeze('again', 'b', 'tcc:a', 'tcc:b', 1);
+SELECT ledger.tcc_freeze('again', 'b', 'tcc:a', 'tcc:b', 1.00);
+SELECT helper.told($$SELECT ledger.tcc_freeze('again', 'b', 'world', 'tcc:b', 1)$$);
+SELECT helper.told($$SELECT ledger.tcc_freeze('again', 'b', 'tcc:a', 'world', 1)$$);
+SELECT helper.told($$SELECT ledger.tcc_freeze('again', 'b', 'tcc:b', 'tcc:a', 1)$$);
+SELECT helper.told($$SELECT ledger.tcc_freeze('again', 'b', 'tcc:a', 'tcc:b', 2)$$);
+SELECT helper.told($$SELECT ledger.tcc_freeze_stock('again', 'b', 'T', 1)$$);
+SELECT source, destination, amount FROM ledger.tcc_branches WHERE xid = 'again';
+SELECT ledger.tcc_cancel('again');
+
 -- A branch's hold is the transaction's alone; overdue or not, nobody else resolves it.
 SELECT ledger.tcc_begin('order-3', '1 hour');
 SELECT ledger.tcc_freeze('order-3', 'b', 'tcc:a', 'tcc:b', 1);
