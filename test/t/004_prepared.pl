@@ -53,6 +53,52 @@ foreach my $mode ('no restart', 'fast', 'immediate')
 }
 is(balance($node, 'postgres', 'b'), '1515.00', 'the sums are right');
 
+# Holds set aside and posted in it: what it changes of an account's two quantities differs,
+# and each is right while it is prepared and after, to the cent.
+$node->safe_psql('postgres', q{
+	SELECT ledger.open_account('p', 'USD'), ledger.open_account('q', 'USD');
+	SELECT ledger.transfer('world', 'p', 100), ledger.transfer('world', 'q', 50)});
+
+# An account's spendable amount is between the first two, its projected one between the others.
+sub bounds_are
+{
+	my ($name, $account, $low, $high, $projected_low, $projected_high) = @_;
+	my $alter = "SELECT ledger.alter_account('$account', %s)";
+	my $between = $low == $high ? 'LG001' : 'LG009';
+	my $between_projected = $projected_low == $projected_high ? 'LG005' : 'LG009';
+	is($node->safe_psql('postgres', 'BEGIN; ' . sprintf($alter, "floor => $low, ceiling => $projected_high") . '; ROLLBACK'), '', "$name: $account may be limited to its bounds");
+	refused($node, 'postgres', sprintf($alter, "floor => $low + 0.01"), $between, "$name: $account with a floor a cent higher");
+	refused($node, 'postgres', sprintf($alter, "floor => $high + 0.01"), 'LG001', "$name: $account with a floor above everything");
+	refused($node, 'postgres', sprintf($alter, "ceiling => $projected_high - 0.01"), $between_projected, "$name: $account with a ceiling a cent lower");
+	refused($node, 'postgres', sprintf($alter, "ceiling => $projected_low - 0.01"), 'LG005', "$name: $account with a ceiling below everything");
+	return;
+}
+
+foreach my $mode ('no restart', 'fast', 'immediate')
+{
+	foreach my $end ('ROLLBACK', 'COMMIT')
+	{
+		my ($p, $q) = map { balance($node, 'postgres', $_) } 'p', 'q';
+		my $id = $node->safe_psql('postgres', "SELECT ledger.hold('p', 'q', 10)");
+		$node->safe_psql('postgres', qq{
+			BEGIN;
+			SELECT ledger.transfer('p', 'q', 1), ledger.post_hold($id, 3, final => false), ledger.hold('p', 'q', 5), ledger.hold('q', 'p', 2);
+			PREPARE TRANSACTION 'both'});
+		$node->restart if $mode eq 'fast';
+		if ($mode eq 'immediate') { $node->stop('immediate'); $node->start; }
+		bounds_are("$mode, prepared", 'p', $p - 16, $p - 10, $p - 2, $p);
+		bounds_are("$mode, prepared", 'q', $q, $q + 2, $q + 10, $q + 16);
+		healthy($node, 'postgres', "$mode, with holds prepared");
+		$node->safe_psql('postgres', "$end PREPARED 'both'");
+		my ($spendable, $projected) = $end eq 'COMMIT' ? ($p - 16, $p - 2) : ($p - 10, $p);
+		bounds_are("$mode, $end PREPARED", 'p', ($spendable) x 2, ($projected) x 2);
+		($spendable, $projected) = $end eq 'COMMIT' ? ($q + 2, $q + 16) : ($q, $q + 10);
+		bounds_are("$mode, $end PREPARED", 'q', ($spendable) x 2, ($projected) x 2);
+		healthy($node, 'postgres', "$mode, $end PREPARED, with holds");
+		$node->safe_psql('postgres', "SELECT ledger.void_hold(id) FROM ledger.holds WHERE 'p' IN (source, destination) AND state = 'open'");
+	}
+}
+
 # The first transaction of a ledger: until it ends, the ledger is nobody's.
 $node->safe_psql('postgres', 'CREATE DATABASE first');
 $node->safe_psql('first', 'CREATE EXTENSION ledger');

@@ -90,7 +90,7 @@ foreach my $end ('COMMIT', 'ROLLBACK')
 {
 	my $id = sql("SELECT ledger.hold('a', 'b', 3)");
 	my $before = sql("SELECT posted FROM ledger.balance('b')");
-	sql("BEGIN; SELECT ledger.post_hold($id), ledger.tcc_begin('p-$end'), ledger.tcc_freeze('p-$end', 'one', 'a', 'b', 2), ledger.hold('a', 'b', 1, '1 s'); PREPARE TRANSACTION 'p'");
+	sql("BEGIN; SELECT ledger.post_hold($id), ledger.tcc_begin('p-$end'), ledger.tcc_freeze('p-$end', 'one', 'a', 'b', 2), ledger.hold('a', 'b', 2, '1 s'); PREPARE TRANSACTION 'p'");
 	$node->restart;
 	refused($node, 'postgres', "SELECT ledger.transfer('a', 'world', (SELECT posted - 3 FROM ledger.balance('a')))", 'LG009', "$end PREPARED: what it holds cannot be spent");
 	refused($node, 'postgres', "SET lock_timeout = '100ms'; SELECT ledger.void_hold($id)", '55P03', "$end PREPARED: what it resolves is locked");
@@ -167,6 +167,27 @@ $node->append_conf('postgresql.conf', 'ledger.worker = on');
 $node->reload;
 ok($node->poll_query_until('postgres', "SELECT state = 'expired' FROM ledger.holds WHERE id = $short"), 'switched on, it does what has become due');
 healthy($node, 'postgres', 'the worker');
+
+# One that fails at the worker and is resolved by another before the worker's next look at
+# it: the worker tries those it found one by one then, and finds it resolved.
+{
+	sql("SELECT ledger.transfer('world', 'a', 10)");
+	my @ids = split /\n/, sql("SELECT ledger.hold('a', 'b', 1, '2 s') FROM generate_series(1, 2)");
+	my $locker = $node->background_psql('postgres');
+	$locker->query_safe('BEGIN; LOCK TABLE ledger_data.transfer IN SHARE MODE');
+	my $stuck = q{FROM pg_stat_activity WHERE backend_type = 'ledger worker' AND wait_event_type = 'Lock'};
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 1 $stuck"), 'a worker waits to expire the first of two');
+	my $since = sql("SELECT xact_start $stuck");
+	sql("SELECT pg_cancel_backend(pid) $stuck");
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 1 $stuck AND xact_start <> '$since'"), 'canceled, it tries each by itself');
+	is($locker->query_safe('SELECT ledger.expire_holds()'), '1', 'another expires the second meanwhile');
+	$locker->query_safe('COMMIT');
+	$locker->quit;
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 2 FROM ledger.holds WHERE id IN ($ids[0], $ids[1]) AND state = 'expired'"), 'then both have expired');
+	ok($node->poll_query_until('postgres', "SELECT ($workers) = 0 OR (SELECT worker_due_at > now() FROM ledger.stat)"), 'and the worker has looked at both');
+	is(sql("SELECT count(*), sum(amount) FROM ledger.transfers WHERE ref IN ($ids[0], $ids[1]) AND kind = 'void'"), '2|2.00', 'each was given back once');
+	healthy($node, 'postgres', 'resolved between a look and the next');
+}
 
 # More holds than fit into one pass.
 sql("SELECT ledger.transfer('world', 'a', 100); SELECT count(ledger.hold('a', 'b', 0.01, '1 s')) FROM generate_series(1, 3000)");

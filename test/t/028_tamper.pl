@@ -95,6 +95,12 @@ foreach my $column (@{ $columns{seal} })
 	like(found("UPDATE ledger_data.seal SET $column = $other_seal{$column} WHERE number = 2"), qr/^seals\|\|[23]\|/m, "seal.$column");
 }
 like(found('DELETE FROM ledger_data.seal WHERE number = 2'), qr/^seals\|\|2\|\|missing/m, 'a seal removed');
+# A seal with the right hash of what it says now: that the next one does not follow on it is all there is to see.
+my $rehash = 'UPDATE ledger_data.seal AS s SET hash = sha256(chain.record(s)) WHERE number =';
+is(found("UPDATE ledger_data.seal SET sealed_at = sealed_at + interval '1 s' WHERE number = $_; $rehash $_"),
+	'seals||' . ($_ + 1) . '||rewritten: it does not follow on the seal before', "seal $_ with another time and its hash") foreach 1, 2;
+is(found("UPDATE ledger_data.seal SET previous = sha256(previous) WHERE number = $_; $rehash $_", "SELECT seq, problem FROM ledger.verify() WHERE seq = $_"),
+	"$_|rewritten: it does not follow on the seal before", "seal $_ after another one") foreach 1, 2, 3;
 
 # A hundred times at random: whatever is done is found.
 my $missed = 0;
