@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use LedgerTest;
+use List::Util qw(min);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -33,13 +34,22 @@ sub crash
 
 my $write = "SELECT ledger.transfer('a', 'b', 0.01) > 0";
 
-# Milliseconds that a statement takes.
-sub takes
+# What the write reads is in memory.
+my $warm = q{SET enable_seqscan = off; SELECT count(hash) > 0 FROM ledger_data.transfer WHERE id > 0; SELECT posted > 0 FROM ledger.balance('a')};
+
+# Milliseconds that the first write after a start takes: the least of three, so that a busy
+# machine does not make a timeout of it that is too long.
+sub first_write_takes
 {
-	my ($statement) = @_;
-	my $out = sql("\\timing on\n$statement");
-	$out =~ /Time: ([\d.]+) ms/ or die $out;
-	return $1;
+	my ($start) = @_;
+	my @times;
+	foreach my $round (1 .. 3)
+	{
+		$start->();
+		my $out = sql("$warm;\n\\timing on\n$write");
+		push @times, $out =~ /Time: ([\d.]+) ms/ ? $1 : die $out;
+	}
+	return min(@times);
 }
 
 # Attempts until the write succeeds under a timeout that is a part of what it takes, all by
@@ -47,9 +57,10 @@ sub takes
 sub succeeds
 {
 	my ($full, $name) = @_;
-	my $timeout = int($full / 3);
+	my $timeout = int($full / 4);
 	my $session = $node->background_psql('postgres', on_error_stop => 0);
-	$session->query_safe("SELECT ledger.balance('b'); SET statement_timeout = '${timeout}ms'");
+	$session->set_query_timer_restart;
+	$session->query_safe("$warm; SET statement_timeout = '${timeout}ms'");
 	my $limit = time + $PostgreSQL::Test::Utils::timeout_default;
 	my ($attempts, $answer) = (0, '');
 	while ($answer ne 't' && time < $limit)
@@ -69,11 +80,10 @@ sub succeeds
 
 many(25);
 sql('SELECT ledger.fold()');
-crash();
-my $recovery = takes($write);
+my $recovery = first_write_takes(\&crash);
 crash();
 succeeds($recovery, 'attempts under a timeout shorter than the recovery succeed in the end');
-is(balance($node, 'postgres', 'b'), '0.02', 'two writes were made');
+is(balance($node, 'postgres', 'b'), '0.04', 'each write was made once');
 # Clients that are canceled, and one that is not.
 crash();
 my $canceled = "SET statement_timeout = '${\ int($recovery / 5)}ms'; $write;";
@@ -87,9 +97,8 @@ healthy($node, 'postgres', 'recovered by many');
 sql('SELECT ledger.fold()');
 many(25);
 is(sql('SELECT ledger.seal() > 0'), 't', 'everything is sealed');
-$node->restart;
-sql('SELECT ledger.create_asset($$EUR$$, 2)');  # recovered; a is not loaded
-my $load = takes($write);
+# With nothing to recover, what takes time is the load.
+my $load = first_write_takes(sub { $node->restart });
 $node->append_conf('postgresql.conf', 'ledger.worker = on');
 $node->restart;
 succeeds($load, 'attempts under a timeout shorter than the load of a long tail succeed in the end');
