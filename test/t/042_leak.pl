@@ -8,6 +8,7 @@ use LedgerTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $node = ledger_node('leak', 'fsync = off', 'ledger.fold_interval = 10ms', 'ledger.fold_threshold = 1', 'ledger.seal_interval = 1s');
 $node->safe_psql('postgres', 'CREATE EXTENSION ledger');
@@ -19,39 +20,53 @@ is($node->safe_psql('postgres', 'TABLE leak.leaking'), '', 'nothing of it stays 
 is($node->safe_psql('postgres', 'TABLE leak.left_behind'), '0|0|0', 'nor in shared memory');
 healthy($node, 'postgres', 'after all these calls');
 
-# What the processes of that type hold, each: what its memory contexts have in use.
+# What the worker that is there now holds: what its memory contexts have in use. Nothing
+# where it leaves before it has answered.
 sub bytes_in_use
 {
 	my $offset = -s $node->logfile;
 	my $pid = $node->safe_psql('postgres', q{SELECT worker_pid FROM ledger.stat WHERE pg_log_backend_memory_contexts(worker_pid)}) or return;
-	foreach my $attempt (1 .. 100)
+	until (slurp_file($node->logfile, $offset) =~ /\[$pid\].*Grand total: .*; (\d+) used/)
 	{
-		my $log = slurp_file($node->logfile, $offset);
-		return ($pid, $1) if $log =~ /\[$pid\].*Grand total: .*; (\d+) used/;
-		last if $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE pid = $pid") eq '0';
-		select undef, undef, undef, 0.02;
+		return if $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE pid = $pid") eq '0';
+		usleep(20_000);
 	}
+	return ($pid, $1);
+}
+
+# Passes of the worker: each fold is one, and a transfer calls for two.
+sub drive
+{
+	my $folds = $node->safe_psql('postgres', q{SELECT ledger.transfer('world', 'a', 0.01) > 0; SELECT folds FROM ledger.stat}) =~ s/.*\n//r;
+	$node->poll_query_until('postgres', "SELECT folds > $folds FROM ledger.stat") or die 'the worker does not fold';
 	return;
 }
 
-# A worker lives for seconds, so it is watched again and again. A leak shows in every
-# life; what one of them happened to look up in a catalog does not.
+# A worker lives for seconds, so it is given work and looked at until enough lives have been
+# seen, however long that takes. A leak shows in every life; what one of them happened to
+# look up in a catalog does not. So the life that grew least is judged.
 my $launcher = q{SELECT (s[2]::bigint - s[3]::bigint) * 4096 FROM pg_stat_activity,
 	LATERAL string_to_array(pg_read_file('/proc/' || pid || '/statm'), ' ') AS s WHERE backend_type = 'ledger launcher'};
 my $launcher_before = $node->safe_psql('postgres', $launcher);
+my ($looks, $enough) = (4, 2);
 my %lives;
-foreach my $round (1 .. 100)
+my $limit = time + $PostgreSQL::Test::Utils::timeout_default;
+my $watched = sub { grep { @$_ >= $looks } values %lives };
+while ($watched->() < $enough && time < $limit)
 {
-	$node->safe_psql('postgres', q{SELECT ledger.transfer('world', 'a', 0.01)});
+	drive();
 	my ($pid, $bytes) = bytes_in_use() or next;
 	push @{ $lives{$pid} }, $bytes;
 }
-my @watched = grep { @$_ > 3 } values %lives;
-my @growth = sort { $a <=> $b } map { $_->[-1] - $_->[1] } @watched;
-cmp_ok(scalar @growth, '>', 1, 'workers were seen at work');
-cmp_ok($growth[0], '<', 4096, "a worker's memory does not grow from pass to pass");
-cmp_ok($node->safe_psql('postgres', $launcher) - $launcher_before, '<', 1048576, "nor does the launcher's from worker to worker");
+my @growth = sort { $a <=> $b } map { $_->[-1] - $_->[1] } $watched->();
 note "workers' growth: @growth";
+SKIP:
+{
+	# A machine so busy that no worker could be looked at often enough says nothing of leaks.
+	skip "only ${\ scalar @growth} of $enough workers were seen $looks times", 1 unless @growth >= $enough;
+	cmp_ok($growth[0], '<', 4096, "a worker's memory does not grow from pass to pass");
+}
+cmp_ok($node->safe_psql('postgres', $launcher) - $launcher_before, '<', 1048576, "the launcher's memory does not grow from worker to worker");
 
 $node->stop;
 done_testing();
