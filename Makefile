@@ -1,7 +1,7 @@
 # ledger: PGXS build of the extension, its client programs and its tests.
 #   make, make install, make installcheck    as with any PGXS extension
 #   make check                               every test, on throwaway clusters
-#   make lint | format | bench | torture | fuzz | leak | sanitize    see docs/development.md
+#   make lint | format | bench | torture | mutants | fuzz | leak | sanitize    see docs/development.md
 
 EXTENSION = ledger
 MODULE_big = ledger
@@ -13,7 +13,7 @@ headers = $(wildcard src/*/*.hpp)
 OBJS = $(sources:.cpp=.o)
 CLIENTS = $(patsubst client/%.cpp,build/%,$(wildcard client/*.cpp))
 
-REGRESS = setup account transfer batch limits savepoint stock reads hold tcc guard access request key arguments signature hostile audit seal
+REGRESS = setup account transfer batch limits savepoint stock reads hold tcc invariants guard access request key arguments signature hostile audit seal
 # Outputs go to build/: pg_regress would take sql/account.sql for a test of that name.
 REGRESS_OPTS = --inputdir=test --outputdir=build/regress --encoding=UTF8 --load-extension=ledger
 ISOLATION = snapshot escrow limits_in_flight prepared reversal fold first_use requests_in_flight keys_in_flight holds_in_flight tcc_in_flight chain audit_in_flight
@@ -142,6 +142,9 @@ torture: build/torture build/ledger_verify
 torture-plants: build/torture build/ledger_verify
 	test/torture/plants $(PLANTS)
 
+mutants:
+	test/mutants/run $(MUTANTS_FLAGS)
+
 leak:
 	test/leak/run $(LEAK_FLAGS)
 
@@ -168,4 +171,4 @@ fuzz-bytes: $(fuzz_bytes)
 fuzz:
 	test/fuzz/run $(FUZZ_FLAGS)
 
-.PHONY: check unit regress isolation tap lint format bench bench-docs torture torture-plants leak sanitize fuzz fuzz-bytes
+.PHONY: check unit regress isolation tap lint format bench bench-docs torture torture-plants mutants leak sanitize fuzz fuzz-bytes

@@ -93,7 +93,8 @@ SELECT ledger.enable_audit('odd');
 INSERT INTO odd VALUES
     (1, '"\u0000"', NULL), (2, '"\ud800"', NULL), (3, '["\ud83d\ude00", "\u00e9", "\\u0000"]', NULL), (4, '1e999999', NULL), (5, '{"a": 1.5e-30}', NULL),
     (6, ('[' || repeat('9', 2000) || ']')::json, NULL), (7, (repeat('[', 1500) || repeat(']', 1500))::json, NULL),
-    (8, NULL, '{"\"\\u0000\"", "1"}'), (9, '"\udc00\ud800"', NULL), (10, '{"\\": "\""}', NULL);
+    (8, NULL, '{"\"\\u0000\"", "1"}'), (9, '"\udc00\ud800"', NULL), (10, '{"\\": "\""}', NULL),
+    (11, ('[[]' || repeat(', {}', 1500) || ']')::json, NULL);
 SELECT key, jsonb_typeof(new -> 'j') AS j, jsonb_typeof(new -> 'ja') AS ja, CASE WHEN length(new::text) < 100 THEN new END AS new
 FROM ledger.audit_log WHERE relation = 'audited.odd' AND operation = 'INSERT' ORDER BY id;
 SELECT set_config('test.seen', max(id)::text, false) IS NULL FROM ledger.audit_log;

@@ -56,6 +56,13 @@ SELECT helper.outcome($$SELECT ledger.balance_at('nobody', now())$$);
 SELECT helper.outcome($$SELECT ledger.balance_at('r:a', NULL)$$);
 SELECT helper.outcome($$SELECT ledger.statement('nobody')$$);
 
+-- The shortest tail that there is, one transfer, is folded by default, and not when two are wanted.
+SELECT ledger.open_account('r:once', 'USD') > 0, ledger.transfer('world', 'r:once', 1) > 0;
+SELECT ledger.fold(2) >= 0;
+SELECT count(*) FROM ledger_data.balance WHERE account = ledger_data.account_id('r:once');
+SELECT ledger.fold() > 0;
+SELECT count(*) FROM ledger_data.balance WHERE account = ledger_data.account_id('r:once');
+
 -- balance() in C and the view in SQL say the same of everybody, also where what is held is more
 -- than a bigint has room for.
 SELECT ledger.create_asset('WIDE', 2);

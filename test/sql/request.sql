@@ -154,6 +154,13 @@ SELECT ledger.purge_requests() >= 2;
 SELECT key, state FROM ledger.requests WHERE key ~ '^p\d$' ORDER BY key;
 SELECT state, attempt FROM ledger.begin_request('p3');
 
+-- As many as were asked for, no more.
+BEGIN;
+SELECT count(ledger.issue_request_token(ttl => '1 ms')) FROM generate_series(1, 4);
+SELECT pg_sleep(0.005);
+SELECT ledger.purge_requests(1), ledger.purge_requests(2);
+ROLLBACK;
+
 -- Work that took longer than its ttl: the outcome is there all the same, for a ttl.
 SELECT state FROM ledger.begin_request('late', ttl => '400 ms');
 SELECT pg_sleep(0.5);

@@ -33,6 +33,10 @@ SELECT helper.try_signed('given', repeat('s', 32), 'n5');
 ROLLBACK;
 SELECT helper.try_signed('given', repeat('s', 32), 'n5');
 SELECT ledger.verify_signed_request('given', 'b', now(), 'n6', upper(ledger.sign_request('given', 'b', now(), 'n6', repeat('s', 32))));
+-- One digit another is another signature, whichever it is.
+SELECT count(*) AS digits, string_agg(DISTINCT left(o.told, 5), ' ') AS told FROM (SELECT ledger.sign_request('given', 'b', now(), 'n8', repeat('s', 32))) AS s (signature)
+CROSS JOIN generate_series(1, 64) AS i CROSS JOIN LATERAL (SELECT helper.outcome(format('SELECT ledger.verify_signed_request(%L, %L, %L, %L, %L)', 'given', 'b', now(), 'n8',
+    overlay(s.signature PLACING translate(substr(s.signature, i, 1), '0123456789abcdef', '123456789abcdef0') FROM i)))) AS o (told);
 SET ledger.signature_window = '5s';
 SELECT split_part(helper.try_signed('given', repeat('s', 32), 'n7', '6 s'), ':', 1);
 RESET ledger.signature_window;
@@ -54,6 +58,7 @@ SELECT helper.outcome($$SELECT ledger.add_client(NULL)$$);
 SELECT helper.outcome($$SELECT ledger.add_client('')$$);
 SELECT helper.outcome($$SELECT ledger.add_client(E'a\nb')$$);
 SELECT helper.outcome($$SELECT ledger.add_client('c', 'short')$$);
+SELECT helper.outcome($$SELECT ledger.add_client('c', repeat('s', 31))$$);
 SELECT helper.outcome($$SELECT ledger.rotate_client('nobody')$$);
 SELECT helper.outcome($$SELECT ledger.rotate_client('shop', overlap => '-1 s')$$);
 SELECT helper.outcome($$SELECT ledger.rotate_client('shop', overlap => NULL)$$);

@@ -61,6 +61,16 @@ SELECT ledger.unfreeze_account('tcc:b');
 SELECT ledger.tcc_confirm('order-3');
 SELECT xid, state, branches, frozen, attempts > 0, last_error FROM ledger.tcc_transactions WHERE xid = 'order-3';
 
+-- So is one whose source is frozen.
+SELECT ledger.tcc_begin('order-4', '1 hour'), ledger.tcc_freeze('order-4', 'b', 'tcc:a', 'tcc:b', 1), ledger.freeze_account('tcc:a');
+SELECT ledger.tcc_confirm('order-4');
+SELECT xid, state, branches, frozen, attempts, last_error FROM ledger.tcc_transactions WHERE xid = 'order-4';
+SELECT ledger.unfreeze_account('tcc:a');
+SELECT ledger.tcc_confirm('order-4');
+-- Ended, it is remembered for ledger.key_ttl, whenever others are purged.
+SELECT ledger.purge_requests() >= 0;
+SELECT ledger.tcc_confirm('order-4'), ledger.tcc_cancel('order-2');
+
 -- Arguments that are none.
 SELECT helper.told($$SELECT ledger.tcc_begin(NULL)$$);
 SELECT helper.told($$SELECT ledger.tcc_begin('')$$);
