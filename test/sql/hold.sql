@@ -57,6 +57,8 @@ SELECT helper.told(format('SELECT ledger.void_hold(%s)', helper.hold('cut')));
 SELECT helper.told(format('SELECT ledger.void_hold(%s)', helper.hold('cut')));
 SELECT helper.told(format('SELECT ledger.post_hold(%s)', helper.hold('cut')));
 SELECT account, posted, held, incoming FROM ledger.accounts WHERE account IN ('hold:a', 'hold:b') ORDER BY account;
+-- What moved nothing, holds and voids, is no entry.
+SELECT kind, count(*) FROM ledger.entries WHERE account IN ('hold:a', 'hold:b') GROUP BY kind ORDER BY kind;
 
 -- Time: past its ttl it cannot be posted or voided, whether or not it has been expired.
 SELECT ledger.hold('hold:a', 'hold:b', 5, '20 ms', metadata => '{"name": "short"}') > 0, pg_sleep(0.03);

@@ -26,6 +26,7 @@ SELECT helper.outcome($$SELECT ledger.transfer('t:a', 't:b', 'NaN')$$);
 SELECT helper.outcome($$SELECT ledger.transfer('t:a', 't:b', 'Infinity')$$);
 SELECT helper.outcome($$SELECT ledger.transfer('t:a', 't:b', 1e400)$$);
 SELECT helper.outcome($$SELECT ledger.transfer('t:a', 't:b', 92233720368547758.08)$$);
+SELECT helper.outcome($$SELECT ledger.transfer('t:a', 't:b', 99999999999999999999999999999999)$$);
 SELECT helper.outcome($$SELECT ledger.transfer(NULL, 't:b', 1)$$);
 SELECT helper.outcome($$SELECT ledger.transfer('t:a', NULL, 1)$$);
 SELECT helper.outcome($$SELECT ledger.transfer('t:a', 't:b', NULL)$$);
