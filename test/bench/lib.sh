@@ -33,6 +33,77 @@ await() {
     return 1
 }
 
+# ---- Servers ----
+
+# pg_ctl for the server in use: $bin, $data and $PGPORT name it.
+control() { unprivileged "$bin/pg_ctl" -D "$data" -l "$server_log" -w "$@" >/dev/null; }
+
+# Another server, next to the one that all parts use. Arguments: its directory in the
+# work directory, and lines of postgresql.conf.
+start_server() {
+    data=$work/$1 server_log=$work/$1.log
+    shift
+    unprivileged "$bin/initdb" -D "$data" -U postgres -A trust --no-sync >/dev/null
+    printf '%s\n' "shared_preload_libraries = 'ledger'" "listen_addresses = ''" "unix_socket_directories = '$work'" \
+        "port = $PGPORT" "$@" "include_if_exists = 'part.conf'" | unprivileged tee -a "$data/postgresql.conf" >/dev/null
+    control start
+}
+
+# Starts it again with these lines in place of those of the last time.
+restart_with() {
+    printf '%s\n' "$@" | unprivileged tee "$data/part.conf" >/dev/null
+    control -m fast stop
+    control start
+}
+
+# WAL segments to recycle, so that no measurement pays for making files.
+make_segments() {
+    for _ in {1..64}; do
+        sql postgres -c "SELECT pg_logical_emit_message(false, 'bench', 'x'), pg_switch_wal()"
+    done >/dev/null
+}
+
+# ---- Two builds ----
+
+# The revision to compare with: the one asked for, or the first release.
+other_revision() {
+    local revision=${against:-v0.1}
+    [[ ${against-} ]] || git -C "$root" rev-parse -q --verify 'v0.1^{commit}' >/dev/null || revision=HEAD~1
+    git -C "$root" rev-parse -q --verify --short "$revision^{commit}" || { echo "no such revision: $revision" >&2; return 1; }
+}
+
+# Builds the ledger twice: "before" from the revision $1, "now" from this tree with what
+# is not committed. Each gets a copy of the PostgreSQL installation: PostgreSQL finds the
+# other directories by the place of its programs.
+make_builds() {
+    [[ ! -d $work/builds ]] || return 0
+    install_build_packages
+    local name
+    for name in before now; do
+        mkdir -p "$work/builds/$name/tree"
+        copy_installation "$work/builds/$name"
+    done
+    git -C "$root" archive "$1" | tar -C "$work/builds/before/tree" -xf -
+    copy_sources "$work/builds/now/tree"
+    for name in before now; do
+        progress "building $name"
+        quiet_make -C "$work/builds/$name/tree" PG_CONFIG="$(bin_of "$name")/pg_config" all
+        quiet_make -C "$work/builds/$name/tree" PG_CONFIG="$(bin_of "$name")/pg_config" install
+    done
+}
+
+bin_of() { echo "$work/builds/$1$("$PG_CONFIG" --bindir)"; }
+
+# Under the directory $1, with the same paths; without the ledger, if it is installed.
+copy_installation() {
+    local directories libraries
+    directories=$(printf '%s\n' "$bin" "$("$PG_CONFIG" --pkglibdir)" "$("$PG_CONFIG" --sharedir)" \
+        "$("$PG_CONFIG" --includedir)" "$("$PG_CONFIG" --includedir-server)" | sort -u | sed 's,^/,,')
+    tar -C / --exclude='ledger.so' --exclude='extension/ledger*' -cf - -T <(echo "$directories") | tar -C "$1" -xf -
+    libraries=$("$PG_CONFIG" --libdir)
+    [[ -e $1$libraries ]] || { mkdir -p "$1${libraries%/*}" && ln -s "$libraries" "$1$libraries"; }
+}
+
 # ---- One load on one database ----
 
 # Databases are made fresh by the contestant's file, $2.sql.
@@ -83,7 +154,7 @@ check() {
 
 # ---- One measurement ----
 
-declare -A tps wal disk measured  # by "folder contestant clients"
+declare -A tps wal disk measured  # by "folder contestant clients", before it the build where there are two
 
 forget() { tps=() wal=() disk=() measured=(); rm -f "$work"/latencies.*; }
 
@@ -92,7 +163,7 @@ latencies_of() { echo "$work/latencies.${1// /.}"; }
 # Measures one contestant in a database of its own, made fresh and dropped after.
 measure() {
     local run=$1 folder=$2 contestant=$3 clients=$4 rows_each=$5
-    local key="$folder $contestant $clients" transactions rate
+    local key="${build:+$build }$folder $contestant $clients" transactions rate
     [[ ${measured["$key $run"]-} ]] && return
     measured["$key $run"]=yes
 
@@ -168,8 +239,8 @@ fsync_time() {
 
 # A crash, and the start after it: nothing is in shared memory.
 crash() {
-    unprivileged "$bin/pg_ctl" -D "$work/data" -m immediate -w stop >/dev/null
-    unprivileged "$bin/pg_ctl" -D "$work/data" -l "$work/log" -w start >/dev/null
+    control -m immediate stop
+    control start
 }
 
 # How long a statement, the last of $1, takes in a new session.
