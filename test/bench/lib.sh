@@ -65,11 +65,14 @@ make_segments() {
 
 # ---- Two builds ----
 
+# Of this tree, whoever owns it.
+git_here() { git -c safe.directory='*' -C "$root" "$@"; }
+
 # The revision to compare with: the one asked for, or the first release.
 other_revision() {
     local revision=${against:-v0.1}
-    [[ ${against-} ]] || git -C "$root" rev-parse -q --verify 'v0.1^{commit}' >/dev/null || revision=HEAD~1
-    git -C "$root" rev-parse -q --verify --short "$revision^{commit}" || { echo "no such revision: $revision" >&2; return 1; }
+    [[ ${against-} ]] || git_here rev-parse -q --verify 'v0.1^{commit}' >/dev/null || revision=HEAD~1
+    git_here rev-parse -q --verify --short "$revision^{commit}" || { echo "no such revision: $revision" >&2; return 1; }
 }
 
 # Builds the ledger twice: "before" from the revision $1, "now" from this tree with what
@@ -83,7 +86,7 @@ make_builds() {
         mkdir -p "$work/builds/$name/tree"
         copy_installation "$work/builds/$name"
     done
-    git -C "$root" archive "$1" | tar -C "$work/builds/before/tree" -xf -
+    git_here archive "$1" | tar -C "$work/builds/before/tree" -xf -
     copy_sources "$work/builds/now/tree"
     for name in before now; do
         progress "building $name"

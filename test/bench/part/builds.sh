@@ -65,8 +65,8 @@ report_builds() {
 
 described_tree() {
     local changes=
-    [[ -z $(git -C "$root" status --porcelain --untracked-files=no) ]] || changes=', with changes that are not committed'
-    echo "\`$(git -C "$root" rev-parse --short HEAD)\`$changes"
+    [[ -z $(git_here status --porcelain --untracked-files=no) ]] || changes=', with changes that are not committed'
+    echo "\`$(git_here rev-parse --short HEAD)\`$changes"
 }
 
 # The median of sorted ratios, the interval in which the true median lies in at least
