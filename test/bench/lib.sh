@@ -90,8 +90,8 @@ make_builds() {
     copy_sources "$work/builds/now/tree"
     for name in before now; do
         progress "building $name"
-        quiet_make -C "$work/builds/$name/tree" PG_CONFIG="$(bin_of "$name")/pg_config" all
-        quiet_make -C "$work/builds/$name/tree" PG_CONFIG="$(bin_of "$name")/pg_config" install
+        quiet_make -C "$work/builds/$name/tree" PG_CONFIG="$(bin_of "$name")/pg_config" CLIENTS= all
+        quiet_make -C "$work/builds/$name/tree" PG_CONFIG="$(bin_of "$name")/pg_config" CLIENTS= install
     done
 }
 
