@@ -45,8 +45,9 @@ part_builds() {
     done
 }
 
+# A run without a transaction is a failure (see load) and has no ratio.
 report_builds() {
-    local key ratios
+    local key
     echo "Before: \`$revision\`. Now: $(described_tree). $runs runs of $seconds s each."
     echo
     echo '| row | work | clients | before, rows/s | now, rows/s | now / before, median | 95 % interval | |'
@@ -56,7 +57,7 @@ report_builds() {
         key="$folder ledger $clients"
         paste <(tr ' ' '\n' <<<"${tps[before $key]}") <(tr ' ' '\n' <<<"${tps[now $key]}") |
             awk -v OFS='\t' -v "row=$row" -v "clients=$clients" \
-                'NF == 2 { print row, clients, NR, $1, $2, sprintf("%.4f", $1 > 0 ? $2 / $1 : 0) }' >"$work/pairs"
+                'NF == 2 && $1 > 0 { print row, clients, NR, $1, $2, sprintf("%.4f", $2 / $1) }' >"$work/pairs"
         cat "$work/pairs" >>"$results/builds.tsv"
         printf '%s\t%s\t%s\t%.0f\t%.0f\t%s\n' "$row" "$what" "$clients" "$(cut -f 4 "$work/pairs" | median)" \
             "$(cut -f 5 "$work/pairs" | median)" "$(cut -f 6 "$work/pairs" | sort -g | judge)"
