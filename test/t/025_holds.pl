@@ -113,9 +113,10 @@ foreach my $end ('COMMIT', 'ROLLBACK')
 # --- the worker: when something is due, and not before
 
 # Seals come every so often, after a write; one that is due already is waited for.
-$node->append_conf('postgresql.conf', 'ledger.seal_interval = 0');
+# The sweep is a day away.
+$node->append_conf('postgresql.conf', "ledger.seal_interval = 0\nledger.sweep_interval = 1d");
 $node->reload;
-ok($node->poll_query_until('postgres', "SELECT ($workers) = 0 AND COALESCE(worker_due_at > now() + '1 day', true) FROM ledger.stat"), 'with nothing due there is no worker');
+ok($node->poll_query_until('postgres', "SELECT ($workers) = 0 AND COALESCE(worker_due_at > now() + '23 hours', true) FROM ledger.stat"), 'with nothing due there is no worker');
 is(sql("SELECT backend_type, datname IS NULL FROM pg_stat_activity WHERE backend_type LIKE 'ledger%'"), 'ledger launcher|t', 'the launcher is in no database');
 sql("SELECT ledger.hold('a', 'b', 1, '1 hour')");
 sleep 1;
