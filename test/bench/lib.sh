@@ -75,6 +75,12 @@ other_revision() {
     git_here rev-parse -q --verify --short "$revision^{commit}" || { echo "no such revision: $revision" >&2; return 1; }
 }
 
+described_tree() {
+    local changes=
+    [[ -z $(git_here status --porcelain --untracked-files=no) ]] || changes=', with changes that are not committed'
+    echo "\`$(git_here rev-parse --short HEAD)\`$changes"
+}
+
 # Builds the ledger twice: "before" from the revision $1, "now" from this tree with what
 # is not committed. Each gets a copy of the PostgreSQL installation: PostgreSQL finds the
 # other directories by the place of its programs.

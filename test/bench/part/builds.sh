@@ -64,12 +64,6 @@ report_builds() {
     done <<<"$compared" | table_rows
 }
 
-described_tree() {
-    local changes=
-    [[ -z $(git_here status --porcelain --untracked-files=no) ]] || changes=', with changes that are not committed'
-    echo "\`$(git_here rev-parse --short HEAD)\`$changes"
-}
-
 # The median of sorted ratios, the interval in which the true median lies in at least
 # 95 of 100 cases, and what that means. The interval's ends are two of the ratios: the
 # median is below the k-th smallest of n with the probability of fewer than k heads in n
