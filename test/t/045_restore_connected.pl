@@ -137,5 +137,18 @@ foreach my $strategy ('wal_log', 'file_copy')
 	$node->safe_psql('postgres', 'DROP DATABASE again');
 }
 
+# --- what such a fault has left in a ledger in use is named
+
+{
+	# By hand: 100 pieces are left where 200 must be; then a folded balance without its tail.
+	my $names = q{SELECT string_agg(invariant, ', ' ORDER BY invariant) FROM ledger.check_invariants() WHERE subject = 'sku'};
+	my $change = 'BEGIN; SET LOCAL session_replication_role = replica; UPDATE ledger_data.%s; COMMIT';
+	healthy($node, 'source', 'the source');
+	is($node->safe_psql('source', sprintf($change, q{account SET floor = 200 WHERE code = 'sku'}) . ";$names"), 'limits hold', 'check_invariants() names an account that is below its floor');
+	$node->safe_psql('source', sprintf $change, q{account SET floor = 0 WHERE code = 'sku'});
+	$node->safe_psql('source', sprintf $change, q{balance SET credits_posted = credits_posted + 900 WHERE account = ledger_data.account_id('sku')});
+	is($node->safe_psql('source', $names), 'escrow = balance, totals = sum of transfers', 'check_invariants() names an account whose totals or bounds are not those of its transfers');
+}
+
 $node->stop;
 done_testing();
