@@ -96,7 +96,7 @@ isolation:
 	@mkdir -p build
 	$(PG_ISOLATION_REGRESS) $(TEMP_INSTANCE) --temp-config=test/isolation.conf $(ISOLATION_OPTS) $(ISOLATION)
 
-tap: clients build/torture build/fuzz_arguments
+tap: clients build/torture build/torture_clock.so build/fuzz_arguments
 	rm -rf build/tap && mkdir -p build/tap
 	PATH="$(bindir):$$PATH" PG_REGRESS=$(PG_REGRESS) TESTDIR=$(CURDIR)/build/tap TESTDATADIR=$(CURDIR)/build/tap TESTLOGDIR=$(CURDIR)/build/tap \
 		PERL5LIB=$(pgxsdir)/src/test/perl:$(CURDIR)/test/t LEDGER_BUILD=$(CURDIR)/build \
@@ -136,10 +136,15 @@ build/torture: test/torture/torture.cpp $(wildcard test/torture/*.hpp client/*.h
 	$(CXX) $(CXX_STANDARD) -O2 -g -Wall -Wextra -Werror -Iclient -I$(shell $(PG_CONFIG) --includedir) -o $@ $< \
 		-L$(shell $(PG_CONFIG) --libdir) -lpq -lpthread
 
-torture: build/torture build/ledger_verify
+# A clock for the servers that the driver can set wrong.
+build/torture_clock.so: test/torture/clock.cpp
+	@mkdir -p build
+	$(CXX) $(CXX_STANDARD) -O2 -g -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden -o $@ $<
+
+torture: build/torture build/torture_clock.so build/ledger_verify
 	test/torture/run $(TORTURE_FLAGS)
 
-torture-plants: build/torture build/ledger_verify
+torture-plants: build/torture build/torture_clock.so build/ledger_verify
 	test/torture/plants $(PLANTS)
 
 mutants:

@@ -1,6 +1,7 @@
 // Random calls of the public functions, each with what it does in the model's words.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <random>
 #include <string>
@@ -18,11 +19,17 @@ struct Call {
 
 class Calls {
   public:
-    Calls(std::mt19937 &random, Model &model, int round) : random_(random), model_(model), round_(round) {}
+    Calls(std::mt19937 &random, World &world)
+        : random_(random),
+          model_(world.model),
+          round_(world.round),
+          times_(world.times),
+          forgotten_(world.forgotten) {}
 
     // One that may stand anywhere in a transaction. name is the transaction's.
     Call any(const std::string &name) {
         name_ = name;
+        if (times_ == Times::years_ahead) return timeless();
         const unsigned dice = below(100);
         if (dice < 34) return movement();
         if (dice < 54) return of_holds();
@@ -51,10 +58,51 @@ class Calls {
         }
     }
 
+    // One on a few accounts.
+    Call on_few(const std::string &name) {
+        name_ = name;
+        const std::string one = "a" + number(10 + below(3)), other = "a" + number(13 + below(2));
+        const std::int64_t amount = 1 + below(50);
+        Effect effect = movement_of(one, other, amount);
+        switch (below(8)) {
+            case 0:
+            case 1:
+            case 2:
+                std::swap(effect.source, effect.destination);
+                break;
+            case 3:
+                effect.source = "a0";
+                break;
+            case 4:
+                return post();
+            case 5:
+                return deduction("s0", 1);
+            default:
+                break;
+        }
+        const std::string arguments =
+            quoted(effect.source) + ", " + quoted(effect.destination) + ", " + natural("a", amount);
+        if (chance(70)) return {"SELECT ledger.transfer(" + arguments + ")", {effect}, ids()};
+        effect.kind = Kind::pending;
+        return {"SELECT ledger.hold(" + arguments + ")", {effect}, ids()};
+    }
+
     unsigned below(unsigned n) { return static_cast<unsigned>(random_() % n); }
     bool chance(unsigned percent) { return below(100) < percent; }
 
   private:
+    // While the clock may be years ahead: nothing that runs out, and nothing under a key.
+    Call timeless() {
+        const unsigned dice = below(100);
+        if (dice < 50) return movement();
+        if (dice < 60) return hold();
+        if (dice < 66) return post();
+        if (dice < 72) return give_back();
+        if (dice < 92) return of_stock();
+        if (dice < 96) return read();
+        return audited();
+    }
+
     using Learn = std::function<void(const pq::Result &, Deeds &)>;
 
     // --- words ---
@@ -157,7 +205,7 @@ class Calls {
             case 9:
                 return reversal();
             default:
-                return keyed();
+                return times_ == Times::years_ahead ? batch() : keyed();
         }
     }
 
@@ -179,7 +227,7 @@ class Calls {
     }
 
     Call batch() {
-        const bool atomic = chance(50), under_keys = chance(30);
+        const bool atomic = chance(50), under_keys = times_ != Times::years_ahead && chance(30);
         std::vector<std::string> sources, destinations, keys;
         std::string amounts;
         Deeds deeds;
@@ -269,7 +317,7 @@ class Calls {
 
     // Half of them with a time to live, which ends in the round.
     std::pair<std::string, Microseconds> ttl() {
-        if (chance(50)) return {"NULL", kNever};
+        if (times_ == Times::years_ahead || chance(50)) return {"NULL", kNever};
         const Microseconds milliseconds = 1 + below(400);
         return {"'" + number(milliseconds) + " ms'", now_us() + milliseconds * 1000};
     }
@@ -352,7 +400,7 @@ class Calls {
     // --- TCC: a few transactions of this round, now and then one of the rounds before ---
 
     Call of_tcc() {
-        const int round = chance(90) ? round_ : round_ - static_cast<int>(below(3));
+        const int round = chance(90) ? round_ : std::max(round_ - static_cast<int>(below(3)), forgotten_ + 1);
         const std::int64_t n = below(30);
         Step step;
         step.xid = "t" + number(round) + "-" + number(n);
@@ -363,7 +411,7 @@ class Calls {
             case 1:
             case 2: {
                 const bool short_lived = n % 2 == 0;
-                if (short_lived) step.due = now_us() + 300 * 1000;
+                step.due = now_us() + (short_lived ? kSecond * 3 / 10 : 24 * 60 * 60 * kSecond);
                 return {"SELECT ledger.tcc_begin(" + xid + ", " + (short_lived ? "'300 ms')" : "'1 day')"),
                         {step}};
             }
@@ -418,6 +466,14 @@ class Calls {
 
     // --- stock ---
 
+    Call deduction(const std::string &sku, std::int64_t quantity) {
+        Effect sold = movement_of(sku, sku + ":sold", quantity);
+        sold.optional = true;
+        return {"SELECT ledger.try_deduct_stock(" + quoted(sku) + ", " + number(quantity) + ")",
+                {sold},
+                all_or_null()};
+    }
+
     Call of_stock() {
         const std::string one = sku(), other = sku();
         const std::int64_t quantity = 1 + below(5);
@@ -426,8 +482,7 @@ class Calls {
         switch (below(8)) {
             case 0:
             case 1:
-                sold.optional = true;
-                return {"SELECT ledger.try_deduct_stock" + arguments, {sold}, all_or_null()};
+                return deduction(one, quantity);
             case 2:
             case 3:
                 return {"SELECT ledger.deduct_stock" + arguments, {sold}, all_or_null()};
@@ -488,12 +543,13 @@ class Calls {
                 }};
     }
 
+    // A nonce may be used again when its time is up, which a wrong clock says too early.
     Call signed_request() {
         const std::string nonce = "n" + number(round_) + "-" + number(below(40));
         return {"SELECT ledger.verify_signed_request('till', 'pay', x.at, " + quoted(nonce) +
                     ", ledger.sign_request('till', 'pay', x.at, " + quoted(nonce) +
                     ", repeat('s', 32))) FROM (SELECT clock_timestamp()) AS x (at)",
-                {Claim{"the use of nonce " + nonce}}};
+                times_ == Times::right ? Deeds{Claim{"the use of nonce " + nonce}} : Deeds{}};
     }
 
     // --- accounts ---
@@ -577,5 +633,7 @@ class Calls {
     std::mt19937 &random_;
     Model &model_;
     const int round_;
+    const Times times_;
+    const int forgotten_;
     std::string name_;
 };

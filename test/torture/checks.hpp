@@ -94,10 +94,7 @@ inline void check_all(World &world, Session &session, Evidence &evidence) {
 
 // When even the worker is still, nothing may be left in shared memory.
 inline void check_idle(World &world, Session &session) {
-    session.exec("ALTER SYSTEM SET ledger.worker = off");
-    session.exec("SELECT pg_reload_conf()");
-    while (session.exec("SELECT FROM pg_stat_activity WHERE backend_type = 'ledger worker'").rows() > 0)
-        pause_ms(10);
+    stop_worker(session);
     world.ask(session, "idle",
               "SELECT 'a slot in use: ' || s FROM ledger_data.slots() AS s WHERE users > 0 OR low <> high OR "
               "projected_low "

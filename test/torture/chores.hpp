@@ -133,6 +133,7 @@ class Chores {
                      "ledger.signing_key_file = '" + world_.cluster.directory() + "/signing_key'",
                      "ledger.signing_key_file = ''",
                      "ledger.slots = 80",
+                     "ledger.slots = 80",
                      "ledger.slots = 4096",
                      "ledger.databases = 4",
                      "ledger.databases = 16",
@@ -168,16 +169,19 @@ class Chores {
         if (below(2) == 0) session.exec("SELECT ledger.remove_client('guest')");
     }
 
-    // A database beside this one, with a ledger of its own, comes and goes.
+    // A database beside this one, with a ledger of its own, comes and goes; half of them
+    // have the oid of one that was there before.
     void another_ledger() {
         Session session(world_.history, world_.cluster.primary_conninfo("postgres"), "torture chores",
                         "chores");
         session.exec("DROP DATABASE IF EXISTS neighbour WITH (FORCE)");
-        session.exec("CREATE DATABASE neighbour");
+        session.exec(std::string("CREATE DATABASE neighbour") + (below(2) == 0 ? " OID = 4000000000" : ""));
         Session neighbour(world_.history, world_.cluster.primary_conninfo("neighbour"), "torture chores",
                           "chores");
         neighbour.exec("CREATE EXTENSION ledger");
         neighbour.exec("SELECT ledger.create_stock('s', 10), ledger.deduct_stock('s', 3), ledger.seal()");
+        world_.ask(neighbour, "neighbour",
+                   "SELECT 'sold 8 of 7' WHERE ledger.try_deduct_stock('s', 8) IS NOT NULL");
         world_.ask(neighbour, "neighbour", "SELECT invariant FROM ledger.check_invariants()");
         world_.ask(neighbour, "neighbour", "SELECT problem FROM ledger.verify()");
         if (below(2) == 0) neighbour.exec("DROP EXTENSION ledger");

@@ -17,6 +17,7 @@
 #include <thread>
 #include <utility>
 
+#include "clock.hpp"
 #include "pq.hpp"
 
 inline void pause_ms(int milliseconds) {
@@ -25,15 +26,19 @@ inline void pause_ms(int milliseconds) {
 
 class Node {
   public:
-    Node(std::string bindir, std::string data, int port)
-        : bindir_(std::move(bindir)), data_(std::move(data)), port_(port) {}
+    Node(std::string bindir, std::string data, int port, std::string environment)
+        : bindir_(std::move(bindir)),
+          data_(std::move(data)),
+          port_(port),
+          environment_(std::move(environment)) {}
 
     const std::string &data() const { return data_; }
     std::string port() const { return std::to_string(port_); }
 
     // The children of a server that was killed must go first; until then a new one refuses to start.
     void start() const {
-        for (int attempt = 0; !control("-l " + data_ + ".log -o '-p " + port() + "' start"); ++attempt) {
+        for (int attempt = 0; !control("-l " + data_ + ".log -o '-p " + port() + "' start", environment_);
+             ++attempt) {
             if (attempt > 200) throw std::runtime_error("the server in " + data_ + " does not start");
             pause_ms(100);
         }
@@ -54,14 +59,15 @@ class Node {
         return pid;
     }
 
-    bool control(const std::string &what) const {
-        return std::system(
-                   (bindir_ + "/pg_ctl -w -t 300 -D " + data_ + " " + what + " >/dev/null 2>&1").c_str()) ==
-               0;
+    bool control(const std::string &what, const std::string &environment = "") const {
+        return std::system((environment + bindir_ + "/pg_ctl -w -t 300 -D " + data_ + " " + what +
+                            " >/dev/null 2>&1")
+                               .c_str()) == 0;
     }
 
     std::string bindir_, data_;
     int port_;
+    std::string environment_;
 };
 
 class Cluster {
@@ -70,7 +76,9 @@ class Cluster {
     Cluster(std::string bindir, std::string directory)
         : bindir_(std::move(bindir)),
           directory_(std::move(directory)),
-          nodes_{Node(bindir_, directory_ + "/data", 5432), Node(bindir_, directory_ + "/data2", 5433)} {}
+          clock_(directory_),
+          nodes_{Node(bindir_, directory_ + "/data", 5432, clock_.environment()),
+                 Node(bindir_, directory_ + "/data2", 5433, clock_.environment())} {}
 
     // libpq finds whichever of the two takes writes, or doesn't.
     std::string conninfo(const std::string &database, const std::string &attributes) const {
@@ -83,6 +91,7 @@ class Cluster {
         return "host=" + directory_ + " port=" + primary().port() + " user=postgres dbname=" + database;
     }
     const std::string &directory() const { return directory_; }
+    Clock &clock() { return clock_; }
 
     void start() const { primary().start(); }
     void stop() const {
@@ -173,6 +182,7 @@ class Cluster {
     }
 
     std::string bindir_, directory_;
+    Clock clock_;
     std::array<Node, 2> nodes_;
     std::atomic<int> primary_ = 0;
 };

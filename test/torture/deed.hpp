@@ -19,6 +19,7 @@ inline Microseconds now_us() {
         .count();
 }
 
+constexpr Microseconds kSecond = 1000000;
 constexpr Microseconds kNever = INT64_MAX;
 
 // A row in the table of transfers. What resolves a hold names it alone; its accounts are the hold's.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <random>
 #include <string>
@@ -9,10 +10,12 @@
 
 #include "world.hpp"
 
-inline void disturb(World &world, std::mt19937 &random, int milliseconds) {
+// For so long, and longer while asked to.
+inline void disturb(World &world, std::mt19937 &random, int milliseconds,
+                    const std::function<bool()> &go_on) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
     pq::Connection database = world.cluster.connect();
-    while (std::chrono::steady_clock::now() < end) {
+    while (std::chrono::steady_clock::now() < end || go_on()) {
         pause_ms(5 + static_cast<int>(random() % 30));
         const char *how = random() % 3 ? "pg_cancel_backend" : "pg_terminate_backend";
         database.exec(

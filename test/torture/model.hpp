@@ -45,7 +45,8 @@ class Model {
     std::shared_ptr<Transaction> begin(const std::string &name) {
         const std::lock_guard guard(mutex_);
         ++begun_;
-        return running_.emplace_back(std::make_shared<Transaction>(Transaction{name, {}, {}, highest_}));
+        return running_.emplace_back(
+            std::make_shared<Transaction>(Transaction{name, {}, {}, std::min(highest_, id_at(now_us()))}));
     }
 
     // The client was told; its committed work may be reversed, posted or given back from now on.
@@ -75,6 +76,11 @@ class Model {
         auto taken = std::move(prepared_.back());
         prepared_.pop_back();
         return taken;
+    }
+
+    std::size_t prepared() {
+        const std::lock_guard guard(mutex_);
+        return prepared_.size();
     }
 
     // One of those told last; none yet: an empty effect.
@@ -147,12 +153,20 @@ class Model {
     // --- reading ---
 
     // Ids are times. A lane's clock may be ahead of another's, and what was prepared
-    // long ago has old ones, so the look goes back to before the oldest still open.
+    // long ago has old ones, so the look goes back to before the oldest still open. Ids
+    // that a wrong clock made are ahead of all that come later; they are read again until
+    // the time has come that they stand for.
     Id look_from() const {
         constexpr Id kTenSeconds = Id{10000} << 22;
-        Id from = highest_;
+        Id from = std::min(highest_, id_at(now_us()));
         for (const auto &transaction : running_) from = std::min(from, transaction->begun_above);
         return std::max<Id>(from - kTenSeconds, 0);
+    }
+
+    // Ids count milliseconds since 2025.
+    static Id id_at(Microseconds now) {
+        constexpr Microseconds kFirst = Microseconds{1735689600} * 1000000;
+        return (now - kFirst) / 1000 << 22;
     }
 
     // The rows that were not seen before.

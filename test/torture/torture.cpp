@@ -16,13 +16,15 @@
 #include "observer.hpp"
 #include "plant.hpp"
 #include "program.hpp"
+#include "trials.hpp"
+#include "watchdog.hpp"
 #include "worker.hpp"
 
 namespace {
 
 constexpr const char *kHelp =
     "torture [--rounds N | --minutes N] [--connections N] [--round-ms N] [--seed N]\n"
-    "        [--plant NAME] --bindir DIR --directory DIR\n";
+    "        [--trial NAME] [--plant NAME] --bindir DIR --directory DIR\n";
 
 struct Options {
     int rounds = 100;
@@ -30,6 +32,7 @@ struct Options {
     int connections = 12;
     int round_ms = 2000;
     unsigned seed = std::random_device{}();
+    std::string trial;  // of every round, instead of one after the other
     std::string plant;
     std::string bindir, directory;  // the server's programs; where its data is
 };
@@ -40,7 +43,9 @@ class Torture {
         : options_(options),
           random_(options.seed),
           cluster_(options.bindir, options.directory),
-          world_(cluster_) {}
+          world_(cluster_) {
+        world_.plant = options.plant;
+    }
 
     bool run() {
         cluster_.start();
@@ -74,10 +79,11 @@ class Torture {
 
     bool round(bool last) {
         alarm(kRoundSecondsMax);
+        trials_.choose(options_.trial);
         try {
             const std::vector<Dump> dumps = work();
+            trials_.before_checks();
             Session session = world_.session();
-            wait_for_quiet(session);
             check(session, dumps, last);
         } catch (const pq::Error &error) {
             world_.complain({"driver: " + error.sqlstate() + " " + error.what(), {"driver"}});
@@ -90,7 +96,7 @@ class Torture {
     void check(Session &session, const std::vector<Dump> &dumps, bool last) {
         if (failed_over_) ++standbys_[cluster_.make_standby(random_() % 3 > 0)];
         // Some prepared transactions live on into the next round.
-        const bool none_prepared = last || random_() % 3 == 0;
+        const bool none_prepared = last || trials_.wants_none_prepared() || random_() % 3 == 0;
         if (none_prepared) {
             finish_all_prepared(world_, session, random_);
             drop_invalid_indexes(session);
@@ -102,14 +108,17 @@ class Torture {
         dumps_ += dumps.size();
         if (last) check_idle(world_, session);
         session.close();
+        trials_.after_checks();
         if (none_prepared && random_() % 3 == 0) {
             check_template(world_, evidence_);
             ++templates_;
         }
     }
 
-    // Everybody works until a fault strikes; the dumps that were taken.
+    // Everybody works until a fault strikes, and has gone when this returns; the dumps
+    // that were taken.
     std::vector<Dump> work() {
+        const Watchdog watchdog(world_);
         Chores chores(world_, evidence_, static_cast<unsigned>(random_()));
         world_.running = true;
         std::vector<std::thread> threads;
@@ -120,29 +129,43 @@ class Torture {
         for (int i = 0; i < options_.connections; ++i)
             threads.emplace_back(
                 [&, i, seed = static_cast<unsigned>(random_())] { Worker(world_, i, seed).run(); });
-        try {
-            disturb(world_, random_, options_.round_ms);
-            if (!options_.plant.empty() && world_.round == 1) plant(world_, options_.plant);
-            fault_ = faults_.strike(world_, random_);
-            failed_over_ = fault_.starts_with("promotion");
-        } catch (...) {
+        const auto end_work = [&] {
             world_.running = false;
             for (std::thread &thread : threads) thread.join();
+            trials_.join();
+        };
+        try {
+            trials_.run();
+            disturb(world_, random_, options_.round_ms, [this] { return trial_goes_on(); });
+            plant(world_);
+            fault_ = trials_.wants_no_fault() ? "none" : faults_.strike(world_, random_);
+            failed_over_ = fault_.starts_with("promotion");
+        } catch (...) {
+            end_work();
             throw;
         }
-        world_.running = false;
-        for (std::thread &thread : threads) thread.join();
+        end_work();
+        Session session = world_.session();
+        wait_for_quiet(session);
         return chores.dumps();
+    }
+
+    // Most have their time; others are struck by the fault of the round.
+    bool trial_goes_on() {
+        if (!trials_.is_running()) return false;
+        if (!options_.plant.empty()) return true;
+        return world_.round % 3 != 0;
     }
 
     // Prints the round, and what is wrong with it.
     bool judge() {
         const Complaints complaints = world_.take_complaints();
         std::printf(
-            "round %d: %ld transactions, %ld acknowledged, %ld transfers, %ld and %ld snapshots; fault: "
-            "%s%s\n",
+            "round %d: %ld transactions, %ld acknowledged, %ld transfers, %ld and %ld snapshots; trial: "
+            "%s; fault: %s%s\n",
             world_.round, world_.model.begun(), world_.model.acknowledged(), world_.model.transfers(),
-            world_.snapshots.load(), world_.standby_snapshots.load(), fault_.c_str(),
+            world_.snapshots.load(), world_.standby_snapshots.load(), trials_.told().c_str(),
+            fault_.c_str(),
             complaints.empty() ? "" : "  FAILED");
         std::fflush(stdout);
         if (complaints.empty()) {
@@ -170,6 +193,8 @@ class Torture {
     bool report() {
         std::printf("\nfaults:\n");
         for (const auto &[fault, count] : faults_.count()) std::printf("  %5ld %s\n", count, fault.c_str());
+        std::printf("trials:\n");
+        for (const auto &[trial, count] : trials_.count()) std::printf("  %5ld %s\n", count, trial.c_str());
         for (const auto &[how, count] : standbys_)
             std::printf("  %5ld standby made by %s\n", count, how.c_str());
         std::printf("copies:\n  %5zu dumps restored\n  %5zu templates\n", dumps_, templates_);
@@ -191,6 +216,7 @@ class Torture {
     World world_;
     Evidence evidence_;
     Faults faults_;
+    Trials trials_{world_, evidence_, random_};
     std::string fault_;
     bool failed_over_ = false;
     std::map<std::string, long> standbys_;
@@ -207,14 +233,17 @@ Options parse(int argc, char **argv) {
          {"connections", [&](const char *value) { options.connections = positive("connections", value); }},
          {"round-ms", [&](const char *value) { options.round_ms = positive("round-ms", value); }},
          {"seed", [&](const char *value) { options.seed = seed_from(value); }},
+         {"trial", [&](const char *value) { options.trial = value; }},
          {"plant", [&](const char *value) { options.plant = value; }},
          {"bindir", [&](const char *value) { options.bindir = value; }},
          {"directory", [&](const char *value) { options.directory = value; }}});
     if (options.bindir.empty() || options.directory.empty())
         throw std::invalid_argument("--bindir and --directory are needed");
+    if (!options.trial.empty() && !Trials::is_one(options.trial))
+        throw std::invalid_argument("no trial is called " + options.trial);
     if (!options.plant.empty() && !plants().contains(options.plant)) {
         std::string names;
-        for (const auto &[name, sql] : plants()) names += " " + name;
+        for (const auto &[name, planted] : plants()) names += " " + name;
         throw std::invalid_argument("the plants are" + names);
     }
     return options;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <climits>
 #include <memory>
 #include <optional>
 #include <random>
@@ -11,16 +12,25 @@
 #include "calls.hpp"
 #include "world.hpp"
 
+// anything: transactions of every kind. prepares: short ones on a few accounts, each
+// prepared. finishes: ends prepared ones, and uses the same accounts in between.
+enum class Manner { anything, prepares, finishes };
+
 class Worker {
   public:
-    Worker(World &world, int number, unsigned seed)
+    Worker(World &world, int number, unsigned seed, Manner manner = Manner::anything)
         : world_(world),
-          who_("w" + std::to_string(world.round) + "-" + std::to_string(number)),
+          manner_(manner),
+          who_((manner == Manner::anything   ? "w"
+                : manner == Manner::prepares ? "p"
+                                             : "f") +
+               std::to_string(world.round) + "-" + std::to_string(number)),
           random_(seed),
-          calls_(random_, world.model, world.round) {}
+          calls_(random_, world) {}
 
-    void run() {
-        while (world_.running) {
+    // Until the round is over, or so many transactions were begun.
+    void run(int transactions = INT_MAX) {
+        while (world_.running && count_ < transactions) {
             try {
                 if (!session_) connect();
                 transaction();
@@ -35,10 +45,13 @@ class Worker {
     }
 
   private:
-    // A lock may be held by a prepared transaction that only the end of the round will finish.
+    // A lock may be held by a prepared transaction that only the end of the round will
+    // finish. Some have little patience, also with the first statement after a crash.
     void connect() {
         session_.emplace(world_.history, world_.primary(), "torture", who_);
-        session_->exec("SET lock_timeout = '2s'");
+        const std::string tiny = std::to_string(1 + below(5));
+        if (manner_ == Manner::anything && chance(10)) session_->exec("SET statement_timeout = " + tiny);
+        session_->exec(std::string("SET lock_timeout = ") + (chance(5) ? "1" : "2000"));
         if (!chance(5)) return;
         for (const char *eager :
              {"parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size"})
@@ -78,7 +91,7 @@ class Worker {
         }
     }
     bool call_any(Deeds &deeds) {
-        const Call next = calls_.any(name_);
+        const Call next = manner_ == Manner::anything ? calls_.any(name_) : calls_.on_few(name_);
         return call(next, next.sql, deeds);
     }
 
@@ -89,8 +102,9 @@ class Worker {
     void transaction() {
         name_ = who_ + "-" + std::to_string(++count_);
         session_->call_it(name_);
-        if (chance(8)) return finish_prepared();
-        if (chance(35)) return single_statement();
+        if (chance(manner_ == Manner::anything ? 8 : manner_ == Manner::finishes ? 75 : 0))
+            return finish_prepared();
+        if (manner_ == Manner::anything && chance(35)) return single_statement();
         const auto transaction = world_.model.begin(name_);
         try {
             // Before COMMIT was sent, whatever is lost is rolled back.
@@ -122,16 +136,18 @@ class Worker {
     bool begin() {
         static const char *const kLevels[] = {"READ COMMITTED", "READ COMMITTED", "READ COMMITTED",
                                               "REPEATABLE READ", "SERIALIZABLE"};
-        static const char *const kTimeouts[] = {"SET LOCAL statement_timeout = 5",
+        static const char *const kTimeouts[] = {"SET LOCAL statement_timeout = 1",
+                                                "SET LOCAL statement_timeout = 5",
                                                 "SET LOCAL lock_timeout = 1",
                                                 "SET LOCAL idle_in_transaction_session_timeout = 10"};
         if (!execute(std::string("BEGIN ISOLATION LEVEL ") + kLevels[below(5)]) || !execute(mark(name_)))
             return false;
-        return !chance(6) || execute(kTimeouts[below(3)]);
+        return !chance(6) || execute(kTimeouts[below(4)]);
     }
 
     // A few statements with savepoints; false if the transaction is aborted.
     bool body(Deeds &deeds) {
+        if (manner_ == Manner::prepares) return call_any(deeds);
         for (unsigned i = 1 + below(5); i > 0; --i)
             if (chance(50) ? !nested("s", 40, deeds) : !call_any(deeds)) return false;
         if (chance(3)) std::this_thread::sleep_for(std::chrono::milliseconds(30));
@@ -157,7 +173,8 @@ class Worker {
 
     // COMMIT of an aborted transaction says ROLLBACK, without an error: none is aborted here.
     void end(const std::shared_ptr<Transaction> &transaction) {
-        if (!chance(12)) return tell(*transaction, execute("COMMIT") ? Fate::committed : Fate::rolled_back);
+        if (!chance(manner_ == Manner::prepares ? 100 : 12))
+            return tell(*transaction, execute("COMMIT") ? Fate::committed : Fate::rolled_back);
         if (!execute("PREPARE TRANSACTION '" + name_ + "'"))
             tell(*transaction, Fate::rolled_back);  // such as after a change of limits
         else if (!session_->unreplicated())
@@ -169,13 +186,15 @@ class Worker {
         if (!transaction) return;
         const bool commit = chance(60);
         world_.model.tell(*transaction, Fate::unknown);
-        if (!execute((commit ? "COMMIT PREPARED '" : "ROLLBACK PREPARED '") + transaction->name + "'"))
-            world_.model.tell_prepared(transaction);  // cancelled: still prepared
-        else
+        if (execute((commit ? "COMMIT PREPARED '" : "ROLLBACK PREPARED '") + transaction->name + "'"))
             tell(*transaction, commit ? Fate::committed : Fate::rolled_back);
+        else if (session_->exec("SELECT FROM pg_prepared_xacts WHERE gid = $1", {transaction->name}).rows() > 0)
+            world_.model.tell_prepared(transaction);
+        // Otherwise it had been ended when it was cancelled: the mark will tell how.
     }
 
     World &world_;
+    const Manner manner_;
     const std::string who_;
     std::mt19937 random_;
     Calls calls_;

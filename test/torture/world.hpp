@@ -13,10 +13,22 @@
 
 constexpr const char *kDatabase = "torture";
 
+// Complains of each account past its limits, and of each asset out of balance.
+constexpr const char *kPastLimits =
+    "WITH a AS MATERIALIZED (SELECT * FROM ledger.accounts) SELECT account || ' ' || posted || ' held ' || "
+    "held || ' incoming ' || incoming || ' not in ' || COALESCE(floor::text, '-') || ' to ' || "
+    "COALESCE(ceiling::text, '-') FROM a WHERE posted - held < floor OR posted + incoming > ceiling UNION "
+    "ALL SELECT asset || ' sums to ' || sum(posted) FROM a GROUP BY asset HAVING sum(posted) <> 0 OR "
+    "sum(held) <> sum(incoming)";
+
 constexpr unsigned kHotAccounts = 24;
 constexpr unsigned kAccounts = 100;
 constexpr unsigned kPoints = 6;
 constexpr unsigned kSkus = 6;
+constexpr unsigned kSpares = 60;  // q0 and so on: no committed transaction uses them
+
+// How far the servers' clock may be from the right one in a round.
+enum class Times { right, hours_ahead, years_ahead };
 
 struct World {
     explicit World(Cluster &servers) : cluster(servers), history(servers.directory() + "/history") {}
@@ -25,6 +37,9 @@ struct World {
     History history;
     Model model;
     int round = 0;
+    std::string plant;             // the fault to plant in the first round; none: empty
+    Times times = Times::right;    // in this round
+    int forgotten = 0;             // the last round in which every key and TCC transaction ran out
     std::atomic<bool> running = false;
     std::atomic<long> snapshots = 0, standby_snapshots = 0;
 
@@ -36,6 +51,8 @@ struct World {
         cluster.connect(database);
         return Session(history, cluster.primary_conninfo(database), "torture driver", "driver");
     }
+
+    bool plants(const std::string &name) const { return round == 1 && plant == name; }
 
     // Runs a query of complaints, in one column.
     void ask(Session &session, const std::string &check, const std::string &sql) {
@@ -86,6 +103,7 @@ inline void set_up(World &world) {
              : i < 6 ? "-100"
                      : "0",
              i >= 6 && i < 10 ? "80" : "NULL");
+    for (unsigned i = 0; i < kSpares; ++i) open("q" + std::to_string(i), "USD", "0", "NULL");
     for (unsigned i = 0; i < kPoints; ++i)
         open("p" + std::to_string(i), "POINT", i == 0 ? "NULL" : "0", "NULL");
     transaction->deeds.emplace_back(Opened{"stock:supply"});
