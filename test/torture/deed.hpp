@@ -31,6 +31,7 @@ struct Effect {
     Id id = 0;                           // 0: the client was not told
     std::string name;                    // under a key, or of a branch: whoever comes first makes it
     bool optional = false;               // may be missing, as far as the client knows
+    bool shared = true;                  // other clients may resolve or reverse it
     bool final = false;                  // nothing of the hold is left after it
     Microseconds due = kNever;           // of a hold: not before then it may expire
 };

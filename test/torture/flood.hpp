@@ -56,22 +56,31 @@ class Flood {
         if (!session.unreplicated()) world.model.tell(transaction, fate);
     }
 
+    // The buyers have the overdue pieces to themselves, as long as no chore changes that.
+    static void set_worker(Session &session, bool on) {
+        session.exec(std::string("ALTER SYSTEM SET ledger.worker = ") + (on ? "on" : "off"));
+        session.exec("SELECT pg_reload_conf()");
+    }
+
     // All of the stock, piece by piece.
     void reserve() {
         Session session(world_.history, world_.primary(), "torture flood", "flood" + round_);
         const Shared transaction = world_.model.begin("flood" + round_);
         Deeds &deeds = transaction->deeds;
         try {
+            set_worker(session, random_() % 3 == 0);
             session.exec("BEGIN");
             session.exec(mark(transaction->name));
             session.exec("SELECT ledger.create_stock('" + sku_ + "', " + std::to_string(pieces_) + ")");
             deeds = {Opened{sku_}, Opened{sku_ + ":sold"}, movement("stock:supply", sku_, pieces_)};
             Effect hold = movement(sku_, sku_ + ":sold", 1);
             hold.kind = Kind::pending;
+            hold.shared = false;
             hold.due = now_us() + kSecond;
             const pq::Result ids = session.exec("SELECT ledger.reserve_stock('" + sku_ +
                                                 "', 1, '1 s') FROM generate_series(1, " +
                                                 std::to_string(pieces_) + ")");
+            all_due_ = now_us() + kSecond;
             for (int row = 0; row < ids.rows(); ++row) {
                 hold.id = ids.number(row, 0);
                 deeds.emplace_back(hold);
@@ -97,29 +106,41 @@ class Flood {
         return effect;
     }
 
-    // Buys one piece as soon as there is one, and stays.
+    // One more than is free, as soon as that can be had: it has to get back one that is overdue.
+    std::int64_t take_one_more(Session &session) {
+        for (; world_.running; pause_ms(2)) {
+            const pq::Result taken =
+                session.exec("SELECT f.pieces + 1, ledger.try_deduct_stock('" + sku_ +
+                             "', f.pieces + 1) FROM (SELECT (b.posted - b.held)::bigint FROM ledger.balance('" +
+                             sku_ + "') AS b) AS f (pieces)");
+            if (!taken.is_null(0, 1)) return taken.number(0, 0);
+        }
+        throw ConnectionLost{};
+    }
+
+    // Buys, and stays.
     void keep_open(const std::function<void()> &then) {
         Session session(world_.history, world_.primary(), "torture flood", "hostage-taker" + round_);
         const Shared transaction = world_.model.begin("hostage-taker" + round_);
         try {
+            while (world_.running && now_us() < all_due_) pause_ms(2);
             session.exec("BEGIN");
             session.exec(mark(transaction->name));
-            while (session.exec("SELECT ledger.try_deduct_stock('" + sku_ + "', 1)").is_null(0, 0)) {
-                if (!world_.running) throw ConnectionLost{};
-                pause_ms(2);
-            }
-            transaction->deeds = {movement(sku_, sku_ + ":sold", 1)};
+            transaction->deeds = {movement(sku_, sku_ + ":sold", take_one_more(session))};
             if (world_.plants("hostage"))
                 world_.session().exec("SELECT ledger.freeze_account('" + sku_ + "')");
-            asked_ = bought_ = 0;
             then();
-            for (int i = 0; i < kOpenMs / 10 && world_.running; ++i) pause_ms(10);
+            // What was given back before may be sold first.
+            for (int i = 0; i < kOpenMs / 10 && world_.running; ++i) {
+                if (i == kOpenMs / 20) asked_ = bought_ = 0;
+                pause_ms(10);
+            }
             session.exec("SELECT 1");  // it is still open
         } catch (...) {
             world_.model.tell(*transaction, Fate::rolled_back);
             throw;
         }
-        constexpr long kEnough = 20;
+        constexpr long kEnough = 10;
         if (world_.running && asked_ >= kEnough && bought_ == 0)
             world_.complain({"flood: " + std::to_string(asked_) + " buyers of " + sku_ +
                                  " got nothing while one that took one of " + std::to_string(pieces_) +
@@ -133,6 +154,7 @@ class Flood {
             throw;
         }
         tell(world_, session, *transaction, commit ? Fate::committed : Fate::rolled_back);
+        set_worker(session, true);
     }
 
     // Disturbed like any other.
@@ -177,12 +199,13 @@ class Flood {
         pause_ms(static_cast<int>(random() % 10));
     }
 
-    static constexpr int kOpenMs = 800;
+    static constexpr int kOpenMs = 1200;
 
     World &world_;
     std::mt19937 random_;
     const std::int64_t pieces_;
     const std::string round_, sku_;
+    Microseconds all_due_ = 0;
     std::atomic<long> asked_ = 0, bought_ = 0;
     std::atomic<bool> over_ = false;
 };

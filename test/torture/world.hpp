@@ -25,7 +25,7 @@ constexpr unsigned kHotAccounts = 24;
 constexpr unsigned kAccounts = 100;
 constexpr unsigned kPoints = 6;
 constexpr unsigned kSkus = 6;
-constexpr unsigned kSpares = 60;  // q0 and so on: no committed transaction uses them
+constexpr unsigned kSpares = 60;  // q0 and so on: no committed transaction uses them; q0 and q1 have no floor
 
 // How far the servers' clock may be from the right one in a round.
 enum class Times { right, hours_ahead, years_ahead };
@@ -103,7 +103,7 @@ inline void set_up(World &world) {
              : i < 6 ? "-100"
                      : "0",
              i >= 6 && i < 10 ? "80" : "NULL");
-    for (unsigned i = 0; i < kSpares; ++i) open("q" + std::to_string(i), "USD", "0", "NULL");
+    for (unsigned i = 0; i < kSpares; ++i) open("q" + std::to_string(i), "USD", i < 2 ? "NULL" : "0", "NULL");
     for (unsigned i = 0; i < kPoints; ++i)
         open("p" + std::to_string(i), "POINT", i == 0 ? "NULL" : "0", "NULL");
     transaction->deeds.emplace_back(Opened{"stock:supply"});
