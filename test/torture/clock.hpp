@@ -17,8 +17,7 @@ class Clock {
         const int file = open(path().c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600);
         if (file < 0 || ftruncate(file, sizeof(std::int64_t)) != 0)
             throw std::runtime_error("cannot make " + path());
-        void *mapped =
-            mmap(nullptr, sizeof(std::int64_t), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+        void *mapped = mmap(nullptr, sizeof(std::int64_t), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
         close(file);
         if (mapped == MAP_FAILED) throw std::runtime_error("cannot map " + path());
         ahead_ = static_cast<std::atomic<std::int64_t> *>(mapped);

@@ -60,9 +60,9 @@ class Node {
     }
 
     bool control(const std::string &what, const std::string &environment = "") const {
-        return std::system((environment + bindir_ + "/pg_ctl -w -t 300 -D " + data_ + " " + what +
-                            " >/dev/null 2>&1")
-                               .c_str()) == 0;
+        return std::system(
+                   (environment + bindir_ + "/pg_ctl -w -t 300 -D " + data_ + " " + what + " >/dev/null 2>&1")
+                       .c_str()) == 0;
     }
 
     std::string bindir_, data_;

@@ -120,11 +120,12 @@ inline void sell_out(World &world, Session &copy, const std::string &how) {
         };
         const std::string more = left_after(there + 1);
         if (more != "nothing sold")
-            world.complain({how + ": sold " + std::to_string(there + 1) + " of " + sku +
-                                ", which is more than there is",
-                            {sku}});
+            world.complain(
+                {how + ": sold " + std::to_string(there + 1) + " of " + sku + ", which is more than there is",
+                 {sku}});
         else if (const std::string left = there > 0 ? left_after(there) : "0"; left != "0")
-            world.complain({how + ": of " + std::to_string(there) + " of " + sku + " sold, left: " + left, {sku}});
+            world.complain(
+                {how + ": of " + std::to_string(there) + " of " + sku + " sold, left: " + left, {sku}});
     }
     copy.exec(
         "SELECT amount FROM generate_series(10, 40) AS i, ledger.transfer_up_to('a' || i, 'a0', 1000000)");

@@ -15,7 +15,10 @@
 class Flood {
   public:
     Flood(World &world, unsigned seed)
-        : world_(world), random_(seed), pieces_(1000 + random_() % 3000), round_(std::to_string(world.round)),
+        : world_(world),
+          random_(seed),
+          pieces_(1000 + random_() % 3000),
+          round_(std::to_string(world.round)),
           sku_("sf" + round_) {}
 
     void run() {
@@ -77,9 +80,9 @@ class Flood {
             hold.kind = Kind::pending;
             hold.shared = false;
             hold.due = now_us() + kSecond;
-            const pq::Result ids = session.exec("SELECT ledger.reserve_stock('" + sku_ +
-                                                "', 1, '1 s') FROM generate_series(1, " +
-                                                std::to_string(pieces_) + ")");
+            const pq::Result ids =
+                session.exec("SELECT ledger.reserve_stock('" + sku_ +
+                             "', 1, '1 s') FROM generate_series(1, " + std::to_string(pieces_) + ")");
             all_due_ = now_us() + kSecond;
             for (int row = 0; row < ids.rows(); ++row) {
                 hold.id = ids.number(row, 0);
@@ -109,10 +112,10 @@ class Flood {
     // One more than is free, as soon as that can be had: it has to get back one that is overdue.
     std::int64_t take_one_more(Session &session) {
         for (; world_.running; pause_ms(2)) {
-            const pq::Result taken =
-                session.exec("SELECT f.pieces + 1, ledger.try_deduct_stock('" + sku_ +
-                             "', f.pieces + 1) FROM (SELECT (b.posted - b.held)::bigint FROM ledger.balance('" +
-                             sku_ + "') AS b) AS f (pieces)");
+            const pq::Result taken = session.exec(
+                "SELECT f.pieces + 1, ledger.try_deduct_stock('" + sku_ +
+                "', f.pieces + 1) FROM (SELECT (b.posted - b.held)::bigint FROM ledger.balance('" + sku_ +
+                "') AS b) AS f (pieces)");
             if (!taken.is_null(0, 1)) return taken.number(0, 0);
         }
         throw ConnectionLost{};
@@ -164,8 +167,7 @@ class Flood {
             try {
                 Session session(world_.history, world_.primary(), "torture", who);
                 session.exec("SET lock_timeout = '2s'");
-                while (world_.running && !over_)
-                    buy(session, who + "-" + std::to_string(++count), random);
+                while (world_.running && !over_) buy(session, who + "-" + std::to_string(++count), random);
             } catch (const ConnectionLost &) {
                 pause_ms(20);
             } catch (const pq::Error &error) {
@@ -183,8 +185,9 @@ class Flood {
         sold.optional = true;
         transaction->deeds = {sold};
         try {
-            const pq::Result answer = session.exec("WITH m AS (" + mark(name) + ") SELECT ledger.try_deduct_stock('" +
-                                                   sku_ + "', " + std::to_string(quantity) + ")");
+            const pq::Result answer =
+                session.exec("WITH m AS (" + mark(name) + ") SELECT ledger.try_deduct_stock('" + sku_ +
+                             "', " + std::to_string(quantity) + ")");
             ++asked_;
             if (answer.is_null(0, 0))
                 transaction->deeds.clear();

@@ -77,8 +77,7 @@ class Impatience {
     }
 
     void live(int number, int &count, std::chrono::steady_clock::time_point end) {
-        const std::string who =
-            "impatient" + std::to_string(world_.round) + "-" + std::to_string(number);
+        const std::string who = "impatient" + std::to_string(world_.round) + "-" + std::to_string(number);
         try {
             Session session(world_.history, world_.primary(), "torture impatient", who);
             session.exec("SET statement_timeout = " + timeout_);

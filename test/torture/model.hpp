@@ -56,7 +56,8 @@ class Model {
         if (fate != Fate::committed) return;
         ++acknowledged_;
         for (const Deed &deed : transaction.deeds)
-            if (const Effect *effect = std::get_if<Effect>(&deed); effect && effect->id != 0 && effect->shared) {
+            if (const Effect *effect = std::get_if<Effect>(&deed);
+                effect && effect->id != 0 && effect->shared) {
                 if (effect->kind == Kind::posted && effect->amount) remember(transfers_, *effect);
                 if (effect->kind == Kind::pending && effect->name.empty()) remember(holds_told_, *effect);
             }

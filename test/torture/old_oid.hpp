@@ -29,7 +29,8 @@ inline void check_old_oid(World &world, const Evidence &evidence) {
                       "SELECT concat_ws(', ', scope, lane, seq, id, problem) FROM ledger.verify()");
             evidence.check(world, copy, how);
         } catch (const pq::Error &error) {
-            world.complain({how + ": it cannot be used: " + error.sqlstate() + " " + error.what(), {"driver"}});
+            world.complain(
+                {how + ": it cannot be used: " + error.sqlstate() + " " + error.what(), {"driver"}});
         }
     };
     make_from_template(world);

@@ -18,7 +18,8 @@ struct Plant {
 inline const std::map<std::string, Plant> &plants() {
     static const std::string kLast = "(SELECT max(id) FROM ledger_data.transfer WHERE kind = 1)";
     static const std::string kExpired =
-        "CREATE TEMP TABLE h AS SELECT h.transfer FROM ledger_data.hold AS h JOIN ledger_data.transfer AS t ON "
+        "CREATE TEMP TABLE h AS SELECT h.transfer FROM ledger_data.hold AS h JOIN ledger_data.transfer AS t "
+        "ON "
         "t.ref = h.transfer AND t.kind = 4 JOIN ledger_data.account AS a ON a.id = t.debit_account WHERE "
         "h.state = 3 AND a.code ~ '^sf' ORDER BY h.transfer LIMIT 1";
     static const std::map<std::string, Plant> kPlants = {
@@ -63,7 +64,8 @@ inline const std::map<std::string, Plant> &plants() {
         // What the server's memory knows of an idle account that it has loaded is more than there is.
         {"slot",
          {{"SELECT ledger.add_stock('s0', 20), ledger.fold()",
-           "UPDATE ledger_data.balance SET debits_posted = debits_posted + 10 WHERE account = (SELECT id FROM "
+           "UPDATE ledger_data.balance SET debits_posted = debits_posted + 10 WHERE account = (SELECT id "
+           "FROM "
            "ledger_data.account WHERE code = 's0')",
            "UPDATE ledger_data.balance SET credits_posted = credits_posted + 10 WHERE account = (SELECT id "
            "FROM ledger_data.account WHERE code = 'stock:supply')"},
@@ -88,7 +90,8 @@ inline void plant(Session &session, const std::string &name) {
 inline void plant(World &world) {
     if (world.plant.empty() || world.round != 1 || plants().at(world.plant).in_copy) return;
     if (world.plant == "sleeper") try {
-            Session(world.history, world.primary(), "torture sleeper", "sleeper").exec("SELECT pg_sleep(100)");
+            Session(world.history, world.primary(), "torture sleeper", "sleeper")
+                .exec("SELECT pg_sleep(100)");
         } catch (const ConnectionLost &) {  // the watchdog has ended it
         }
     Session session = world.session();

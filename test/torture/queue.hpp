@@ -100,7 +100,8 @@ class QueuedLocks {
     void cycle() {
         pq::Connection database(world_.primary(), "torture driver");
         const pq::Result spare = database.exec(
-            "SELECT code FROM ledger_data.account AS a WHERE code ~ '^q([2-9]|..)$' AND NOT EXISTS (SELECT FROM "
+            "SELECT code FROM ledger_data.account AS a WHERE code ~ '^q([2-9]|..)$' AND NOT EXISTS (SELECT "
+            "FROM "
             "ledger_data.slots() AS s WHERE s.account = a.id) ORDER BY random() LIMIT 1");
         if (spare.rows() == 0) return;
         const std::string cold = spare.text(0, 0);
@@ -110,6 +111,9 @@ class QueuedLocks {
         Actor writer(world_, "writer"), loader(world_, "loader"), locker(world_, "locker");
         // Whatever ends this function, the threads come to an end.
         const std::shared_ptr<void> end(nullptr, [&](void *) { finish({&locker, &loader, &writer}); });
+        // A session that is new would already wait where it looks the tables up.
+        for (const std::string &sql : {std::string("BEGIN"), transfer("q1", "q0"), std::string("ROLLBACK")})
+            loader.session().exec(sql);
         writer.session().exec("BEGIN");
         writer.session().exec(transfer("q0", "q1"));
         locker.start(exclusive());
@@ -129,8 +133,9 @@ class QueuedLocks {
             const Watchdog::Wait wait = Watchdog::wait_of(database, std::stol(writer.pid()));
             if (wait.for_prepared)
                 database.exec("SELECT pg_cancel_backend($1::int)", {locker.pid()});
-            else if (waited > Watchdog::kLongest)
-                return world_.complain({"queued locks: the writer " + wait.told, {"writer", "locker", "loader"}});
+            else if (waited > kLongest)
+                return world_.complain(
+                    {"queued locks: the writer " + wait.told, {"writer", "locker", "loader"}});
         }
     }
 
@@ -156,6 +161,9 @@ class QueuedLocks {
                 }
         }
     }
+
+    // A deadlock that is seen takes a second; and the watchdog shall not come first.
+    static constexpr std::chrono::seconds kLongest{15};
 
     World &world_;
     std::mt19937 random_;

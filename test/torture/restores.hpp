@@ -54,7 +54,9 @@ class ConnectedRestore {
   private:
     enum class Outcome { done, refused, failed };
 
-    void complain(const std::string &what) { world_.complain({"restore, " + way_ + ": " + what, {"application"}}); }
+    void complain(const std::string &what) {
+        world_.complain({"restore, " + way_ + ": " + what, {"application"}});
+    }
 
     // The dump and the balances are of one snapshot.
     Balances dump(Session &session) {
@@ -75,7 +77,8 @@ class ConnectedRestore {
         constexpr int kApplications = 4;
         std::vector<std::thread> applications;
         for (int i = 0; i < kApplications; ++i)
-            applications.emplace_back([this, i, commits, seed = random_()] { use(i, commits, std::mt19937(seed)); });
+            applications.emplace_back(
+                [this, i, commits, seed = random_()] { use(i, commits, std::mt19937(seed)); });
         pause_ms(50);
         const bool done = restore_dump();
         pause_ms(50);
@@ -99,9 +102,7 @@ class ConnectedRestore {
     }
 
     // What it says is kept apart, for the question why it failed.
-    bool logged(const std::string &command) {
-        return world_.cluster.shell(command + " 2>" + file_ + ".log");
-    }
+    bool logged(const std::string &command) { return world_.cluster.shell(command + " 2>" + file_ + ".log"); }
     bool log_says(const std::string &words) {
         std::ifstream log(file_ + ".log");
         std::ofstream all(world_.cluster.directory() + "/commands.log", std::ios::app);
@@ -116,7 +117,8 @@ class ConnectedRestore {
     void use(int number, bool commits, std::mt19937 random) {
         const std::string who = "application" + std::to_string(number);
         while (going_) try {
-                Session session(world_.history, world_.cluster.primary_conninfo(kCopy), "torture application", who);
+                Session session(world_.history, world_.cluster.primary_conninfo(kCopy), "torture application",
+                                who);
                 session.exec("SET lock_timeout = '200ms'");
                 while (going_) {
                     pause_ms(static_cast<int>(random() % 10));
@@ -150,7 +152,8 @@ class ConnectedRestore {
             session.exec(write + ", 1 / 0");
         } else {
             session.exec("BEGIN");
-            if (random() % 4 == 0) session.exec("SET LOCAL statement_timeout = " + std::to_string(1 + random() % 5));
+            if (random() % 4 == 0)
+                session.exec("SET LOCAL statement_timeout = " + std::to_string(1 + random() % 5));
             session.exec(write);
             if (random() % 2 == 0) session.exec(kWrites[random() % 8]);
             pause_ms(static_cast<int>(random() % 30));
@@ -168,7 +171,8 @@ class ConnectedRestore {
         const auto is_sound = [&] {
             world_.ask(copy, how,
                        "SELECT concat_ws(', ', invariant, subject, detail) FROM ledger.check_invariants()");
-            world_.ask(copy, how, "SELECT concat_ws(', ', scope, lane, seq, id, problem) FROM ledger.verify()");
+            world_.ask(copy, how,
+                       "SELECT concat_ws(', ', scope, lane, seq, id, problem) FROM ledger.verify()");
             evidence_.check(world_, copy, how);
         };
         is_sound();

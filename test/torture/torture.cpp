@@ -164,8 +164,7 @@ class Torture {
             "round %d: %ld transactions, %ld acknowledged, %ld transfers, %ld and %ld snapshots; trial: "
             "%s; fault: %s%s\n",
             world_.round, world_.model.begun(), world_.model.acknowledged(), world_.model.transfers(),
-            world_.snapshots.load(), world_.standby_snapshots.load(), trials_.told().c_str(),
-            fault_.c_str(),
+            world_.snapshots.load(), world_.standby_snapshots.load(), trials_.told().c_str(), fault_.c_str(),
             complaints.empty() ? "" : "  FAILED");
         std::fflush(stdout);
         if (complaints.empty()) {

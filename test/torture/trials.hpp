@@ -102,9 +102,11 @@ class Trials {
         std::mt19937 random(seed);
         const std::size_t there = world_.model.prepared();
         if (there >= kPreparedMax) return;
-        const int each = static_cast<int>(std::min<std::size_t>(100 + random() % 200, kPreparedMax - there)) / kWorkers;
+        const int each =
+            static_cast<int>(std::min<std::size_t>(100 + random() % 200, kPreparedMax - there)) / kWorkers;
         std::vector<std::thread> preparing, finishing;
-        const auto start = [&](std::vector<std::thread> &threads, int number, Manner manner, int transactions) {
+        const auto start = [&](std::vector<std::thread> &threads, int number, Manner manner,
+                               int transactions) {
             threads.emplace_back([this, number, manner, transactions, own = static_cast<unsigned>(random())] {
                 Worker(world_, number, own, manner).run(transactions);
             });

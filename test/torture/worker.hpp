@@ -136,10 +136,9 @@ class Worker {
     bool begin() {
         static const char *const kLevels[] = {"READ COMMITTED", "READ COMMITTED", "READ COMMITTED",
                                               "REPEATABLE READ", "SERIALIZABLE"};
-        static const char *const kTimeouts[] = {"SET LOCAL statement_timeout = 1",
-                                                "SET LOCAL statement_timeout = 5",
-                                                "SET LOCAL lock_timeout = 1",
-                                                "SET LOCAL idle_in_transaction_session_timeout = 10"};
+        static const char *const kTimeouts[] = {
+            "SET LOCAL statement_timeout = 1", "SET LOCAL statement_timeout = 5",
+            "SET LOCAL lock_timeout = 1", "SET LOCAL idle_in_transaction_session_timeout = 10"};
         if (!execute(std::string("BEGIN ISOLATION LEVEL ") + kLevels[below(5)]) || !execute(mark(name_)))
             return false;
         return !chance(6) || execute(kTimeouts[below(4)]);
@@ -188,7 +187,8 @@ class Worker {
         world_.model.tell(*transaction, Fate::unknown);
         if (execute((commit ? "COMMIT PREPARED '" : "ROLLBACK PREPARED '") + transaction->name + "'"))
             tell(*transaction, commit ? Fate::committed : Fate::rolled_back);
-        else if (session_->exec("SELECT FROM pg_prepared_xacts WHERE gid = $1", {transaction->name}).rows() > 0)
+        else if (session_->exec("SELECT FROM pg_prepared_xacts WHERE gid = $1", {transaction->name}).rows() >
+                 0)
             world_.model.tell_prepared(transaction);
         // Otherwise it had been ended when it was cancelled: the mark will tell how.
     }

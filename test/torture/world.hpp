@@ -37,9 +37,9 @@ struct World {
     History history;
     Model model;
     int round = 0;
-    std::string plant;             // the fault to plant in the first round; none: empty
-    Times times = Times::right;    // in this round
-    int forgotten = 0;             // the last round in which every key and TCC transaction ran out
+    std::string plant;           // the fault to plant in the first round; none: empty
+    Times times = Times::right;  // in this round
+    int forgotten = 0;           // the last round in which every key and TCC transaction ran out
     std::atomic<bool> running = false;
     std::atomic<long> snapshots = 0, standby_snapshots = 0;
 

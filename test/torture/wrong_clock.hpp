@@ -43,8 +43,7 @@ class WrongClock {
     void write() {
         std::string told;
         for (int attempt = 0; attempt < 200 && world_.running; ++attempt, pause_ms(50)) {
-            const std::string name =
-                "clock" + std::to_string(world_.round) + "-" + std::to_string(attempt);
+            const std::string name = "clock" + std::to_string(world_.round) + "-" + std::to_string(attempt);
             const auto transaction = world_.model.begin(name);
             Effect effect;
             effect.source = "a0";
