@@ -23,11 +23,11 @@ inline void check_old_oid(World &world, const Evidence &evidence) {
             sell_out(world, copy, how);
             if (world.plants("seals") && how == "old oid") plant(copy, world.plant);
             copy.exec("SELECT ledger.seal()");
+            evidence.check(world, copy, how);
             world.ask(copy, how,
                       "SELECT concat_ws(', ', invariant, subject, detail) FROM ledger.check_invariants()");
             world.ask(copy, how,
                       "SELECT concat_ws(', ', scope, lane, seq, id, problem) FROM ledger.verify()");
-            evidence.check(world, copy, how);
         } catch (const pq::Error &error) {
             world.complain(
                 {how + ": it cannot be used: " + error.sqlstate() + " " + error.what(), {"driver"}});

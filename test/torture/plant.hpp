@@ -21,7 +21,7 @@ inline const std::map<std::string, Plant> &plants() {
         "CREATE TEMP TABLE h AS SELECT h.transfer FROM ledger_data.hold AS h JOIN ledger_data.transfer AS t "
         "ON "
         "t.ref = h.transfer AND t.kind = 4 JOIN ledger_data.account AS a ON a.id = t.debit_account WHERE "
-        "h.state = 3 AND a.code ~ '^sf' ORDER BY h.transfer LIMIT 1";
+        "h.state = 4 AND a.code ~ '^sf' ORDER BY h.transfer LIMIT 1";
     static const std::map<std::string, Plant> kPlants = {
         {"lost", {{"DELETE FROM ledger_data.transfer WHERE id = " + kLast}}},
         {"double",
