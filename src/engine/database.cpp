@@ -202,7 +202,7 @@ void publish(Database &entry, std::int64_t base) {
     entry.base = base;
     pg_atomic_write_u32(&entry.unsealed, 1);  // for all we know
     pg_atomic_write_u32(&entry.unfolded, 1);
-    write_time(entry.swept_at, GetCurrentTimestamp());
+    write_time(entry.swept_at, 0);  // the first sweep is due at once
     entry.sweep_horizon =
         Txid{static_cast<std::int64_t>(U64FromFullTransactionId(oldest_running_xid())) + base};
     pg_write_barrier();
