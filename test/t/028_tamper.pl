@@ -101,6 +101,14 @@ is(found("UPDATE ledger_data.seal SET sealed_at = sealed_at + interval '1 s' WHE
 	'seals||' . ($_ + 1) . '||rewritten: it does not follow on the seal before', "seal $_ with another time and its hash") foreach 1, 2;
 is(found("UPDATE ledger_data.seal SET previous = sha256(previous) WHERE number = $_; $rehash $_", "SELECT seq, problem FROM ledger.verify() WHERE seq = $_"),
 	"$_|rewritten: it does not follow on the seal before", "seal $_ after another one") foreach 1, 2, 3;
+# The last seal, which nothing follows on, of other records than there are.
+foreach my $scope ('transfer', 'audit')
+{
+	is(found("UPDATE ledger_data.seal SET ${scope}_root = sha256(${scope}_root) WHERE number = 3; $rehash 3", 'SELECT scope, seq, problem FROM ledger.verify()'),
+		($scope eq 'transfer' ? 'transfers' : 'audit') . '|3|rewritten: the records are not those of the tree of seal 3', "seal 3 of another tree: $scope");
+	like(found("UPDATE ledger_data.seal SET ${scope}s = ${scope}s + 1 WHERE number = 3; $rehash 3", 'SELECT scope, seq, problem FROM ledger.verify()'),
+		qr/^${scope}s?\|3\|rewritten: seal 3 covers \d+ records, and there are \d+$/, "seal 3 of one record more: $scope");
+}
 
 # A hundred times at random: whatever is done is found.
 my $missed = 0;
