@@ -11,6 +11,7 @@ CREATE FUNCTION helper.told(statement text) RETURNS text LANGUAGE sql AS
 -- It cannot be spent, and neither balance changes.
 SELECT ledger.hold('hold:a', 'hold:b', 60, metadata => '{"name": "one"}') > 0;
 SELECT account, posted, held, incoming, available FROM ledger.accounts WHERE account IN ('hold:a', 'hold:b') ORDER BY account;
+SELECT b.* FROM unnest('{hold:a,hold:b}'::text[]) AS a, ledger.balance(a) AS b;
 SELECT helper.told($$SELECT ledger.transfer('hold:a', 'world', 40.01)$$);
 SELECT helper.told($$SELECT ledger.hold('hold:a', 'hold:b', 40.01)$$);
 SELECT helper.told($$SELECT ledger.try_transfer('hold:a', 'world', 40.01)$$);

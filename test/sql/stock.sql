@@ -26,6 +26,16 @@ SELECT helper.outcome($$SELECT ledger.create_stock(repeat('x', 251))$$);
 SELECT helper.outcome($$SELECT ledger.create_stock(repeat('x', 250), 1) > 0$$);
 SELECT helper.outcome($$SELECT ledger.deduct_stock(repeat('x', 250), 1)$$);
 
+-- Money is no stock, whatever its accounts are called; who would rather be told NULL is told of a freeze.
+SELECT ledger.open_account('COIN', 'USD') > 0, ledger.open_account('COIN:sold', 'USD') > 0, ledger.transfer('world', 'COIN', 5) > 0;
+SELECT helper.outcome($$SELECT ledger.deduct_stock('COIN', 1)$$);
+SELECT helper.outcome($$SELECT ledger.add_stock('COIN', 1)$$);
+SELECT ledger.transfer('COIN', 'world', 5) > 0;
+BEGIN;
+SELECT ledger.freeze_account('TEA');
+SELECT helper.outcome($$SELECT ledger.try_deduct_stock('TEA', 1)$$);
+ROLLBACK;
+
 -- A cart: all or none; one SKU may stand in it twice.
 SELECT * FROM ledger.deduct_stocks('{TEA,CUP,TEA}', '{1,2,1}');
 SELECT helper.outcome($$SELECT remaining FROM ledger.deduct_stocks('{CUP,TEA}', '{1,1}')$$);
