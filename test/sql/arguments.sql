@@ -1,13 +1,13 @@
 -- A key belongs to a call with all its arguments: each function that takes one, each argument
 -- of it once another, and every function under the key of every other one.
 \a \t
-SELECT ledger.open_account('x:a', 'USD') > 0, ledger.open_account('x:b', 'USD') > 0, ledger.open_account('x:c', 'USD') > 0,
-       ledger.transfer('world', 'x:a', 1000) > 0, ledger.transfer('world', 'x:b', 1000) > 0;
-SELECT ledger.create_stock('x-1', 100) > 0, ledger.create_stock('x-2', 100) > 0, ledger.deduct_stock('x-1', 50), ledger.deduct_stock('x-2', 50);
+SELECT ledger.open_account('arg:a', 'USD') > 0, ledger.open_account('arg:b', 'USD') > 0, ledger.open_account('arg:c', 'USD') > 0,
+       ledger.transfer('world', 'arg:a', 1000) > 0, ledger.transfer('world', 'arg:b', 1000) > 0;
+SELECT ledger.create_stock('arg-1', 100) > 0, ledger.create_stock('arg-2', 100) > 0, ledger.deduct_stock('arg-1', 50), ledger.deduct_stock('arg-2', 50);
 CREATE TEMPORARY TABLE made AS
-SELECT 'transfer' AS what, i, ledger.transfer('x:a', 'x:b', i) AS id FROM generate_series(1, 2) AS i
-UNION ALL SELECT 'hold', i, ledger.hold('x:a', 'x:b', 10) FROM generate_series(1, 2) AS i
-UNION ALL SELECT 'reservation', i, ledger.reserve_stock('x-1', 10) FROM generate_series(1, 2) AS i;
+SELECT 'transfer' AS what, i, ledger.transfer('arg:a', 'arg:b', i) AS id FROM generate_series(1, 2) AS i
+UNION ALL SELECT 'hold', i, ledger.hold('arg:a', 'arg:b', 10) FROM generate_series(1, 2) AS i
+UNION ALL SELECT 'reservation', i, ledger.reserve_stock('arg-1', 10) FROM generate_series(1, 2) AS i;
 -- Ids are new in every run: $hold 1 stands for the first of them.
 CREATE FUNCTION helper.value(written text) RETURNS text LANGUAGE sql AS
     $$SELECT coalesce((SELECT m.id::text FROM made AS m WHERE written = '$' || m.what || ' ' || m.i), written)$$;
@@ -16,31 +16,31 @@ CREATE FUNCTION helper.value(written text) RETURNS text LANGUAGE sql AS
 CREATE TEMPORARY TABLE argument (function text, argument text, value text, other text);
 INSERT INTO argument VALUES
     ('create_asset', 'code', $$'X1'$$, $$'X2'$$), ('create_asset', 'scale', '1', '2'), ('create_asset', 'description', $$'one'$$, $$'other'$$),
-    ('open_account', 'code', $$'x:d'$$, $$'x:e'$$), ('open_account', 'asset', $$'USD'$$, $$'EUR'$$), ('open_account', 'floor', '-1', '-2'),
+    ('open_account', 'code', $$'arg:d'$$, $$'arg:e'$$), ('open_account', 'asset', $$'USD'$$, $$'EUR'$$), ('open_account', 'floor', '-1', '-2'),
     ('open_account', 'ceiling', '1', '2'), ('open_account', 'metadata', $$'{"m": 1}'$$, $$'{"m": 2}'$$),
-    ('alter_account', 'code', $$'x:a'$$, $$'x:b'$$), ('alter_account', 'floor', '-1', '-2'), ('alter_account', 'ceiling', '5000', '6000'),
+    ('alter_account', 'code', $$'arg:a'$$, $$'arg:b'$$), ('alter_account', 'floor', '-1', '-2'), ('alter_account', 'ceiling', '5000', '6000'),
     ('alter_account', 'metadata', $$'{"m": 1}'$$, $$'{"m": 2}'$$),
-    ('freeze_account', 'code', $$'x:c'$$, $$'x:b'$$), ('unfreeze_account', 'code', $$'x:c'$$, $$'x:b'$$), ('close_account', 'code', $$'x:c'$$, $$'x:b'$$),
-    ('transfer', 'source', $$'x:a'$$, $$'x:b'$$), ('transfer', 'destination', $$'x:c'$$, $$'world'$$), ('transfer', 'amount', '1', '2'),
+    ('freeze_account', 'code', $$'arg:c'$$, $$'arg:b'$$), ('unfreeze_account', 'code', $$'arg:c'$$, $$'arg:b'$$), ('close_account', 'code', $$'arg:c'$$, $$'arg:b'$$),
+    ('transfer', 'source', $$'arg:a'$$, $$'arg:b'$$), ('transfer', 'destination', $$'arg:c'$$, $$'world'$$), ('transfer', 'amount', '1', '2'),
     ('transfer', 'metadata', $$'{"m": 1}'$$, $$'{"m": 2}'$$),
-    ('try_transfer', 'source', $$'x:a'$$, $$'x:b'$$), ('try_transfer', 'destination', $$'x:c'$$, $$'world'$$), ('try_transfer', 'amount', '1', '2'),
+    ('try_transfer', 'source', $$'arg:a'$$, $$'arg:b'$$), ('try_transfer', 'destination', $$'arg:c'$$, $$'world'$$), ('try_transfer', 'amount', '1', '2'),
     ('try_transfer', 'metadata', $$'{"m": 1}'$$, $$'{"m": 2}'$$),
-    ('transfer_up_to', 'source', $$'x:a'$$, $$'x:b'$$), ('transfer_up_to', 'destination', $$'x:c'$$, $$'world'$$), ('transfer_up_to', 'maximum', '1', '2'),
+    ('transfer_up_to', 'source', $$'arg:a'$$, $$'arg:b'$$), ('transfer_up_to', 'destination', $$'arg:c'$$, $$'world'$$), ('transfer_up_to', 'maximum', '1', '2'),
     ('transfer_up_to', 'metadata', $$'{"m": 1}'$$, $$'{"m": 2}'$$),
-    ('transfer_batch', 'sources', $$'{x:a}'$$, $$'{x:b}'$$), ('transfer_batch', 'destinations', $$'{x:c}'$$, $$'{world}'$$), ('transfer_batch', 'amounts', $$'{1}'$$, $$'{2}'$$),
+    ('transfer_batch', 'sources', $$'{arg:a}'$$, $$'{arg:b}'$$), ('transfer_batch', 'destinations', $$'{arg:c}'$$, $$'{world}'$$), ('transfer_batch', 'amounts', $$'{1}'$$, $$'{2}'$$),
     ('reverse_transfer', 'transfer_id', '$transfer 1', '$transfer 2'), ('reverse_transfer', 'reason', $$'one'$$, $$'other'$$),
-    ('hold', 'source', $$'x:a'$$, $$'x:b'$$), ('hold', 'destination', $$'x:c'$$, $$'world'$$), ('hold', 'amount', '1', '2'),
+    ('hold', 'source', $$'arg:a'$$, $$'arg:b'$$), ('hold', 'destination', $$'arg:c'$$, $$'world'$$), ('hold', 'amount', '1', '2'),
     ('hold', 'ttl', $$'1 hour'$$, $$'2 hours'$$), ('hold', 'metadata', $$'{"m": 1}'$$, $$'{"m": 2}'$$),
     ('post_hold', 'hold', '$hold 1', '$hold 2'), ('post_hold', 'amount', '1', '2'), ('post_hold', 'final', 'true', 'false'),
     ('void_hold', 'hold', '$hold 1', '$hold 2'),
-    ('create_stock', 'sku', $$'x-3'$$, $$'x-4'$$), ('create_stock', 'quantity', '1', '2'), ('create_stock', 'metadata', $$'{"m": 1}'$$, $$'{"m": 2}'$$),
-    ('add_stock', 'sku', $$'x-1'$$, $$'x-2'$$), ('add_stock', 'quantity', '1', '2'),
-    ('restore_stock', 'sku', $$'x-1'$$, $$'x-2'$$), ('restore_stock', 'quantity', '1', '2'),
-    ('deduct_stock', 'sku', $$'x-1'$$, $$'x-2'$$), ('deduct_stock', 'quantity', '1', '2'), ('deduct_stock', 'metadata', $$'{"m": 1}'$$, $$'{"m": 2}'$$),
-    ('try_deduct_stock', 'sku', $$'x-1'$$, $$'x-2'$$), ('try_deduct_stock', 'quantity', '1', '2'), ('try_deduct_stock', 'metadata', $$'{"m": 1}'$$, $$'{"m": 2}'$$),
-    ('deduct_stocks', 'skus', $$'{x-1,x-2}'$$, $$'{x-2,x-1}'$$), ('deduct_stocks', 'quantities', $$'{1,2}'$$, $$'{1,3}'$$),
-    ('reserve_stock', 'sku', $$'x-1'$$, $$'x-2'$$), ('reserve_stock', 'quantity', '1', '2'), ('reserve_stock', 'ttl', $$'1 hour'$$, $$'2 hours'$$),
-    ('reserve_stocks', 'skus', $$'{x-1,x-2}'$$, $$'{x-2,x-1}'$$), ('reserve_stocks', 'quantities', $$'{1,2}'$$, $$'{1,3}'$$), ('reserve_stocks', 'ttl', $$'1 hour'$$, $$'2 hours'$$),
+    ('create_stock', 'sku', $$'arg-3'$$, $$'arg-4'$$), ('create_stock', 'quantity', '1', '2'), ('create_stock', 'metadata', $$'{"m": 1}'$$, $$'{"m": 2}'$$),
+    ('add_stock', 'sku', $$'arg-1'$$, $$'arg-2'$$), ('add_stock', 'quantity', '1', '2'),
+    ('restore_stock', 'sku', $$'arg-1'$$, $$'arg-2'$$), ('restore_stock', 'quantity', '1', '2'),
+    ('deduct_stock', 'sku', $$'arg-1'$$, $$'arg-2'$$), ('deduct_stock', 'quantity', '1', '2'), ('deduct_stock', 'metadata', $$'{"m": 1}'$$, $$'{"m": 2}'$$),
+    ('try_deduct_stock', 'sku', $$'arg-1'$$, $$'arg-2'$$), ('try_deduct_stock', 'quantity', '1', '2'), ('try_deduct_stock', 'metadata', $$'{"m": 1}'$$, $$'{"m": 2}'$$),
+    ('deduct_stocks', 'skus', $$'{arg-1,arg-2}'$$, $$'{arg-2,arg-1}'$$), ('deduct_stocks', 'quantities', $$'{1,2}'$$, $$'{1,3}'$$),
+    ('reserve_stock', 'sku', $$'arg-1'$$, $$'arg-2'$$), ('reserve_stock', 'quantity', '1', '2'), ('reserve_stock', 'ttl', $$'1 hour'$$, $$'2 hours'$$),
+    ('reserve_stocks', 'skus', $$'{arg-1,arg-2}'$$, $$'{arg-2,arg-1}'$$), ('reserve_stocks', 'quantities', $$'{1,2}'$$, $$'{1,3}'$$), ('reserve_stocks', 'ttl', $$'1 hour'$$, $$'2 hours'$$),
     ('confirm_reservation', 'reservation', '$reservation 1', '$reservation 2'), ('release_reservation', 'reservation', '$reservation 1', '$reservation 2');
 -- None is missing. (A batch under other conditions, atomic or not, is of the same transfers.)
 CREATE TEMPORARY VIEW signature AS

@@ -12,6 +12,10 @@ SELECT helper.outcome($$SELECT ledger.transfer('l:a', 'l:b', 1000) > 0$$);
 SELECT helper.outcome($$SELECT ledger.alter_account('l:b', ceiling => 1000)$$);
 SELECT helper.outcome($$SELECT ledger.alter_account('l:b', floor => 2000, ceiling => 1000)$$);
 SELECT helper.outcome($$SELECT ledger.alter_account('l:b', ceiling => 1100)$$);
+-- A limit that is left out stays.
+SELECT ledger.alter_account('l:b', floor => -1);
+SELECT floor, ceiling FROM ledger.accounts WHERE account = 'l:b';
+SELECT ledger.alter_account('l:b', floor => 0);
 SELECT helper.outcome($$SELECT ledger.transfer('world', 'l:b', 26)$$);
 SELECT helper.outcome($$SELECT ledger.alter_account('l:b', ceiling => NULL)$$);
 SELECT helper.outcome($$SELECT ledger.alter_account('l:b', floor => 0.001)$$);
