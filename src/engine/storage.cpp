@@ -36,7 +36,7 @@ void check_indexes(Relation table) {
 
 // Rows are read and written as heap tuples.
 void check_access_method(Relation table) {
-    if (table->rd_tableam == GetHeapamTableAmRoutine()) return;
+    if (table->rd_rel->relam == HEAP_TABLE_AM_OID) return;
     ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
             errmsg("table \"ledger_data.%s\" is not a heap table", RelationGetRelationName(table)),
             errhint("Run ALTER TABLE ... SET ACCESS METHOD heap."));
