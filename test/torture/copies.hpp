@@ -106,8 +106,16 @@ inline void start_worker(Session &session) {
 
 // Takes whatever there is, of stock and of accounts with a floor: not a piece more is sold.
 inline void sell_out(World &world, Session &copy, const std::string &how) {
-    copy.exec("SELECT ledger.unfreeze_account(code) FROM ledger_data.account WHERE code ~ '^[as][0-9]+$'");
-    copy.exec("SELECT ledger.tcc_expire(1000000), ledger.expire_holds(1000000)");
+    // A few at a time: there may be as few as 80 slots.
+    while (
+        copy.exec("SELECT ledger.unfreeze_account(code) FROM ledger_data.account WHERE state = 1 AND code ~ "
+                  "'^[as][0-9]+$' LIMIT 20")
+            .rows() > 0) {
+    }
+    while (copy.exec("SELECT ledger.tcc_expire(5)").number(0, 0) > 0) {
+    }
+    while (copy.exec("SELECT ledger.expire_holds(20)").number(0, 0) > 0) {
+    }
     for (unsigned i = 0; i < kSkus; ++i) {
         const std::string sku = "s" + std::to_string(i);
         const std::int64_t there =
