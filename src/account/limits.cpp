@@ -76,19 +76,20 @@ void write_account(AccountId account, const Limits &limits, Jsonb *metadata) {
 
 // Changes the limits, if need be once ended prepared transactions and overdue holds are out of the way.
 LimitChange change_with_relief(AccountUse &use, const Limits &wanted) {
-    const LimitChange result = change_limits(use, wanted);
-    if (result == LimitChange::ok) return result;
-    bool helped = resolve_prepared(use);
-    bool later = false;
-    const auto note = [&](Relief relief) {
-        helped = helped || relief == Relief::given;
-        later = later || relief == Relief::later;
-    };
+    if (change_limits(use, wanted) == LimitChange::ok) return LimitChange::ok;
+    resolve_prepared(use);
     Database &database = writable_database();
-    note(relieve(database, use, Side::debit, excess_over(use, wanted).debit));
-    note(relieve(database, use, Side::credit, excess_over(use, wanted).credit));
-    if (later) return LimitChange::in_flight;
-    return helped ? change_limits(use, wanted) : result;
+    const Excess excess = excess_over(use, wanted);
+    Overdue of_debit, of_credit;
+    find_overdue(use, Side::debit, of_debit);
+    find_overdue(use, Side::credit, of_credit);
+    const Relief debit = relief_of(database, of_debit, excess.debit, excess.debit_at_best);
+    const Relief credit = relief_of(database, of_credit, excess.credit, excess.credit_at_best);
+    if (debit == Relief::none || credit == Relief::none) return change_limits(use, wanted);
+    if (debit == Relief::later || credit == Relief::later) return LimitChange::in_flight;
+    expire_enough(database, of_debit, excess.debit);
+    expire_enough(database, of_credit, excess.credit);
+    return change_limits(use, wanted);
 }
 
 // Finds the account, locks it against other changes, and lets change(limits)

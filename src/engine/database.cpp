@@ -36,6 +36,7 @@ struct OwnPossession {
     SubTransactionId subtransaction;
     Database *entry;
     LedgerTables tables;
+    Possession possession;
     std::int64_t base;
     OwnPossession *earlier;
 };
@@ -92,6 +93,10 @@ void reset_entry(Database &entry, Oid database, const LedgerTables &tables) {
     for (Lane &lane : entry.lanes) reset_lane(lane);
 }
 
+bool is_writable(Database &entry) {
+    return pg_atomic_read_u32(&entry.ready) != 0 || own_possession() != nullptr;
+}
+
 bool is_in_use(Database &entry) {
     return pg_atomic_read_u32(&entry.worker_pid) != 0 || any_lane_owned(entry);
 }
@@ -107,23 +112,39 @@ void give_up(Database &entry) {
     if (!is_in_use(entry)) entry.database = InvalidOid;
 }
 
-// False if this transaction made the extension: until it commits, the ledger before may come back.
-bool is_extension_committed(Oid extension) {
+bool is_own_row(HeapTuple tuple) {
+    return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+}
+
+bool is_own_extension(Oid extension) {
     ScanKeyData key;
     ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(extension));
     return with_table(ExtensionRelationId, AccessShareLock, [&](Relation relation) {
         SysScanDesc scan = systable_beginscan(relation, ExtensionOidIndexId, true, nullptr, 1, &key);
         HeapTuple tuple = systable_getnext(scan);
-        const bool committed =
-            tuple && !TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+        const bool own = !tuple || is_own_row(tuple);
         systable_endscan(scan);
-        return committed;
+        return own;
     });
+}
+
+bool is_own_table(Oid table) {
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+    const bool own = !HeapTupleIsValid(tuple) || is_own_row(tuple);
+    if (HeapTupleIsValid(tuple)) ReleaseSysCache(tuple);
+    return own;
+}
+
+// False if this transaction made the extension, or made or renamed a table: until it commits, the
+// ledger before may come back.
+bool are_committed(const LedgerTables &tables) {
+    return !is_own_extension(tables.extension) && !is_own_table(tables.account) &&
+           !is_own_table(tables.balance) && !is_own_table(tables.transfer);
 }
 
 // Frees the entries of dropped databases and of earlier installations in this one.
 void free_abandoned_entries(const LedgerTables &tables) {
-    const bool is_committed = is_extension_committed(tables.extension);
+    const bool is_committed = are_committed(tables);
     for (int i = 0; i < settings.databases; ++i) {
         const Oid database = databases[i].database;
         const LedgerTables before = databases[i].tables;
@@ -215,9 +236,10 @@ void publish(Database &entry, std::int64_t base) {
 void note_own(Database &entry, std::int64_t base) {
     auto *own =
         static_cast<OwnPossession *>(MemoryContextAlloc(TopTransactionContext, sizeof(OwnPossession)));
-    *own = {GetCurrentSubTransactionId(), &entry, entry.tables, base, own_possessions};
     begin_possession(entry);
     entry.recovery = {};
+    const Possession possession{pg_atomic_read_u64(&entry.possession)};
+    *own = {GetCurrentSubTransactionId(), &entry, entry.tables, possession, base, own_possessions};
     own_possessions = own;
 }
 
@@ -239,11 +261,6 @@ void open_for_writing(Database &entry) {
     }
     note_own(entry, base);
     recover(entry, base);
-}
-
-std::int64_t base_in_force() {
-    const OwnPossession *own = own_possession();
-    return own ? own->base : mine->base;
 }
 
 void forget_entries(Oid database, Oid extension) {
@@ -313,19 +330,34 @@ Database &current_database() {
     return *mine;
 }
 
+// The lock keeps the tables from being dropped or replaced until the (sub)transaction ends;
+// while it was waited for, they may have been.
 Database &writable_database() {
-    Database &entry = current_database();
-    if (!pg_atomic_read_u32(&entry.ready) && !own_possession()) open_for_writing(entry);
-    pg_read_barrier();  // what was written before ready is seen from here on
-    return entry;
+    for (;;) {
+        Database &entry = current_database();
+        const Oid transfer = entry.tables.transfer;
+        if (!is_writable(entry)) open_for_writing(entry);
+        LockRelationOid(transfer, RowExclusiveLock);
+        if (&current_database() == &entry && is_writable(entry)) {
+            pg_read_barrier();  // what was written before ready is seen from here on
+            return entry;
+        }
+    }
 }
 
 Possession possession_in_force() {
     return Possession{pg_atomic_read_u64(&mine->possession)};
 }
 
-bool is_taking_possession() {
-    return own_possessions != nullptr;
+bool is_own_possession(Possession possession) {
+    for (const OwnPossession *own = own_possessions; own; own = own->earlier)
+        if (own->possession == possession) return true;
+    return false;
+}
+
+std::int64_t base_in_force() {
+    const OwnPossession *own = own_possession();
+    return own ? own->base : mine->base;
 }
 
 bool read_call(int index, DatabaseCall &call) {

@@ -78,14 +78,19 @@ Database &current_database();
 // the lanes are recovered, by one session while others wait for it. At the first write
 // after an installation, a restore or a copy it notes where the ledger lives, in the
 // caller's transaction; others wait for that transaction. They wait for a lock of
-// PostgreSQL's. Raises LG901, or LG902 with more databases than ledger.databases.
+// PostgreSQL's. Until the (sub)transaction ends the tables can then not be dropped. Raises
+// LG901, or LG902 with more databases than ledger.databases.
 Database &writable_database();
 
 // The possession that writable_database() has found or made.
 Possession possession_in_force();
 
-// True if this transaction has taken possession: until it has committed, nobody else writes.
-bool is_taking_possession();
+// True if this transaction has taken that possession itself: until it has committed, nobody else
+// writes, and afterwards another possession follows.
+bool is_own_possession(Possession possession);
+
+// The offset of this possession's txids.
+std::int64_t base_in_force();
 
 inline TimestampTz read_time(pg_atomic_uint64 &time) {
     return static_cast<TimestampTz>(pg_atomic_read_u64(&time));

@@ -30,6 +30,13 @@ void write_hold(Hold &hold) {
         hold.tid = tuple->t_self;
     });
     CommandCounterIncrement();
+    const bool is_open = hold.row.state == HoldState::open;
+    for (const AccountId account : {hold.row.debit_account, hold.row.credit_account}) {
+        AccountUse &use = use_account(account);
+        // A look may have met the row between its two versions.
+        if (is_open && hold.row.due_at != DT_NOEND) note_due(use, hold.row.due_at);
+        note_resolved(use);
+    }
 }
 
 // Where a version of the hold's row is; locking it finds the newest. A look with an
@@ -108,17 +115,15 @@ auto with_scratch(MemoryContext scratch, Visit visit) {
     return result;
 }
 
-// The account's overdue holds, oldest first, and when the next one is due.
-struct Overdue {
-    TransferId ids[kExpiredByCaller];
-    int count;
-    Wide amount;  // of these
-    bool more;    // there are others
-    TimestampTz next_due;
-};
-
 // A dirty snapshot shows what others are making or resolving, too: the first counts for
 // when the next one is due, and so does the second, for it may be rolled back.
+bool is_in_others_hands(HeapTupleHeader tuple) {
+    if (tuple->t_infomask & HEAP_XMAX_INVALID) return false;
+    const TransactionId xmax = HeapTupleHeaderGetRawXmax(tuple);
+    if (tuple->t_infomask & HEAP_XMAX_IS_MULTI) return MultiXactIdIsRunning(xmax, false);
+    return !TransactionIdIsCurrentTransactionId(xmax) && TransactionIdIsInProgress(xmax);
+}
+
 template <typename Visit>
 void scan_open_holds(const AccountUse &use, Side side, Visit visit) {
     const bool is_debit = side == Side::debit;
@@ -136,7 +141,7 @@ void scan_open_holds(const AccountUse &use, Side side, Visit visit) {
                        if (row.due_at == DT_NOEND) return false;
                        if (!has_index && row.credit_account != use.id) return true;
                        const bool is_settled =
-                           !TransactionIdIsValid(dirty.xmin) && !TransactionIdIsValid(dirty.xmax);
+                           !TransactionIdIsValid(dirty.xmin) && !is_in_others_hands(tuple->t_data);
                        return visit(row, is_settled);
                    });
     });
@@ -155,31 +160,6 @@ void find_overdue_side(const AccountUse &use, Side side, TimestampTz now, Overdu
         found->amount += remaining(row);
         return true;
     });
-}
-
-// The slot is told when the next hold of either side is due, so that until then nobody looks.
-void find_overdue(AccountUse &use, Side side, TimestampTz now, Overdue &found) {
-    const std::uint32_t look = begin_look(use);
-    TimestampTz next_due = DT_NOEND;
-    found.count = 0;
-    found.amount = 0;
-    found.more = false;
-    find_overdue_side(use, side, now, &found, next_due);
-    find_overdue_side(use, side == Side::debit ? Side::credit : Side::debit, now, nullptr, next_due);
-    end_look(use, look, next_due);
-}
-
-// Expires holds of the list until their amounts are enough. True if there were any.
-bool expire_enough(Database &database, const Overdue &overdue, Wide enough, TimestampTz now) {
-    MemoryContext scratch =
-        AllocSetContextCreate(CurrentMemoryContext, "ledger relief", ALLOCSET_DEFAULT_SIZES);
-    Wide freed = 0;
-    for (int i = 0; i < overdue.count && freed < enough; ++i) {
-        CHECK_FOR_INTERRUPTS();
-        freed += with_scratch(scratch, [&] { return expire(database, overdue.ids[i], now); });
-    }
-    MemoryContextDelete(scratch);
-    return freed > 0;
 }
 
 }  // namespace
@@ -256,13 +236,36 @@ std::int64_t expire_overdue(Database &database, std::int64_t max) {
     return expired;
 }
 
-Relief relieve(Database &database, AccountUse &use, Side side, Wide amount, Need need) {
+// The slot is told when the next hold of either side is due, so that until then nobody looks.
+void find_overdue(AccountUse &use, Side side, Overdue &found) {
     const TimestampTz now = GetCurrentTimestamp();
-    if (amount <= 0 || !may_have_overdue(use, now)) return Relief::none;
-    Overdue overdue;
-    find_overdue(use, side, now, overdue);
-    if (overdue.amount >= amount || need == Need::any)
-        return expire_enough(database, overdue, amount, now) ? Relief::given : Relief::none;
+    found.count = 0;
+    found.amount = 0;
+    found.more = false;
+    if (!may_have_overdue(use, now)) return;
+    const std::uint32_t look = begin_look(use);
+    TimestampTz next_due = DT_NOEND;
+    find_overdue_side(use, side, now, &found, next_due);
+    find_overdue_side(use, side == Side::debit ? Side::credit : Side::debit, now, nullptr, next_due);
+    end_look(use, look, next_due);
+}
+
+bool expire_enough(Database &database, const Overdue &overdue, Wide amount) {
+    const TimestampTz now = GetCurrentTimestamp();
+    MemoryContext scratch =
+        AllocSetContextCreate(CurrentMemoryContext, "ledger relief", ALLOCSET_DEFAULT_SIZES);
+    Wide freed = 0;
+    for (int i = 0; i < overdue.count && freed < amount; ++i) {
+        CHECK_FOR_INTERRUPTS();
+        freed += with_scratch(scratch, [&] { return expire(database, overdue.ids[i], now); });
+    }
+    MemoryContextDelete(scratch);
+    return freed > 0;
+}
+
+Relief relief_of(Database &database, const Overdue &overdue, Wide certain, Wide at_best) {
+    if (overdue.amount >= certain) return Relief::enough;
+    if (overdue.amount >= at_best && overdue.count > 0) return Relief::later;
     if (!overdue.more) return Relief::none;
     call_worker_at(database, DT_NOBEGIN);
     return Relief::later;

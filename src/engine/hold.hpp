@@ -54,22 +54,31 @@ std::int64_t expire_overdue(Database &database, std::int64_t max);
 // Overdue holds that a caller in need looks at, and expires, at most. The rest is the worker's.
 constexpr int kExpiredByCaller = 100;
 
-// What an account in need can have of its overdue holds.
-enum class Relief {
-    none,   // they do not suffice: nothing was done
-    given,  // some were expired in this transaction
-    later,  // more than kExpiredByCaller are overdue, of which the oldest do not suffice: the worker
-            // was called to expire them
+// The overdue holds of an account on one side, oldest first, without those that others are
+// resolving.
+struct Overdue {
+    TransferId ids[kExpiredByCaller];
+    int count;
+    Wide amount;  // of these
+    bool more;    // there are others
 };
 
-// What the caller needs: all of an amount, or as much of it as there is.
-enum class Need { all, any };
+// The one rule for everything that is refused because of holds: a hold whose time is up counts
+// for nobody. What the account would have back: of what was set aside of it (debit), or of
+// what was held for it (credit). Nothing is changed.
+void find_overdue(AccountUse &use, Side side, Overdue &found);
 
-// Gives back what overdue holds set aside of the account (debit) or hold for it (credit): the
-// oldest, as many as amount needs. The one rule for everything that is refused because of
-// holds: a hold whose time is up counts for nobody. Holds that others are resolving are left
-// to them.
-Relief relieve(Database &database, AccountUse &use, Side side, Wide amount, Need need = Need::all);
+// Expires the oldest of them, as many as amount needs. False if others have been faster.
+bool expire_enough(Database &database, const Overdue &overdue, Wide amount);
+
+// How far overdue holds help an account that lacks an amount for certain, and another (less) if
+// the transactions in flight end well.
+enum class Relief {
+    enough,
+    later,  // with those in flight, or with holds that only the worker expires, which was called
+    none,
+};
+Relief relief_of(Database &database, const Overdue &overdue, Wide certain, Wide at_best);
 
 // The same one by one: puts the ids of overdue holds, at most max, into ids and returns
 // how many; and expires one. False if others are at it, or have been.

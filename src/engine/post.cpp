@@ -40,19 +40,73 @@ bool is_short(const Taken &taken) {
 struct Leg {
     Side side;
     AccountUse &use;
-    bool relieved = false;  // its overdue holds were looked at
-    bool may_be_later = false;
+    Status over_limit;
+    Code code;
+    const Account &account;
+    Taken taken;  // ok until it is asked
 };
 
-// Where the side is short: true if it may be tried again.
-bool help(Database &database, Leg &leg, const Taken &taken, Minor amount) {
-    if (!is_short(taken)) return false;
-    if (resolve_prepared(leg.use)) return true;
-    if (leg.relieved) return false;
-    leg.relieved = true;
-    const Relief relief = relieve(database, leg.use, leg.side, amount - taken.left);
-    leg.may_be_later = relief == Relief::later;
-    return relief == Relief::given;
+bool is_taken(const Leg &leg) {
+    return leg.taken.grant == Grant::ok;
+}
+
+bool take_leg(Leg &leg, const Order &order) {
+    leg.taken = take_side(leg.use, order.kind, leg.side, order.amount);
+    return is_taken(leg);
+}
+
+// Takes both sides, or neither.
+bool take_legs(Leg &source, Leg &destination, const Order &order) {
+    const AccountShare before = source.use.share;
+    if (!take_leg(source, order)) return false;
+    if (take_leg(destination, order)) return true;
+    put_back(source.use, before);
+    return false;
+}
+
+void ask_leg(Leg &leg, const Order &order) {
+    const AccountShare before = leg.use.share;
+    if (take_leg(leg, order)) put_back(leg.use, before);
+}
+
+// What the side says to the order; ok also where its overdue holds suffice, which are looked up.
+Status judge(Database &database, const Leg &leg, Minor amount, Overdue &overdue) {
+    const Status status = is_taken(leg) ? Status::ok : status_of(leg.taken, leg.over_limit);
+    if (!is_short(leg.taken)) return status;
+    find_overdue(leg.use, leg.side, overdue);
+    switch (relief_of(database, overdue, amount - leg.taken.left, amount - leg.taken.most)) {
+        case Relief::enough:
+            return Status::ok;
+        case Relief::later:
+            return Status::balance_in_flight;
+        default:
+            return status;
+    }
+}
+
+bool expire_for(Database &database, const Leg &leg, Minor amount, const Overdue &overdue) {
+    return is_short(leg.taken) && expire_enough(database, overdue, amount - leg.taken.left);
+}
+
+// Frees what an order lacks that could not be taken, if both sides can then have it. False with the
+// refusal, and nothing was done.
+bool free_overdue(Database &database, Leg &source, Leg &destination, const Order &order, Refusal &refusal) {
+    Overdue of_source, of_destination;
+    const auto refuse = [&](Status status, const Leg &leg) {
+        refusal = {status,          leg.code, leg.account, order.amount, leg.taken.left,
+                   leg.taken.state, nullptr,  nullptr,     nullptr};
+        return false;
+    };
+    if (const Status status = judge(database, source, order.amount, of_source); status != Status::ok)
+        return refuse(status, source);
+    if (!is_taken(source)) ask_leg(destination, order);
+    if (const Status status = judge(database, destination, order.amount, of_destination);
+        status != Status::ok)
+        return refuse(status, destination);
+    const bool freed = expire_for(database, source, order.amount, of_source) ||
+                       expire_for(database, destination, order.amount, of_destination);
+    // Where others have been faster, they decide.
+    return freed || refuse(Status::balance_in_flight, is_taken(source) ? destination : source);
 }
 
 // Orders are linked in the order of their ids, whenever their rows are written.
@@ -105,28 +159,23 @@ bool take(Database &database, Order &order, Code source_code, Code destination_c
         refusal = asset_mismatch(source_code, order.source, destination_code, order.destination);
         return false;
     }
-    const auto refuse = [&](const Leg &leg, const Taken &taken, Status over_limit, Code code,
-                            const Account &account) {
-        count_refusal(database);
-        const Status status = leg.may_be_later ? Status::balance_in_flight : status_of(taken, over_limit);
-        refusal = {status, code, account, order.amount, taken.left, taken.state, nullptr, nullptr, nullptr};
-        return false;
-    };
-    Leg source = {Side::debit, use_account(order.source.id)};
-    Leg destination = {Side::credit, use_account(order.destination.id)};
-    for (;;) {
-        const AccountShare before = source.use.share;
-        const Taken out = take_side(source.use, order.kind, Side::debit, order.amount);
-        if (out.grant != Grant::ok) {
-            if (help(database, source, out, order.amount)) continue;
-            return refuse(source, out, Status::insufficient_balance, source_code, order.source);
+    Leg source = {
+        Side::debit, use_account(order.source.id), Status::insufficient_balance, source_code, order.source,
+        {}};
+    Leg destination = {Side::credit,
+                       use_account(order.destination.id),
+                       Status::ceiling_exceeded,
+                       destination_code,
+                       order.destination,
+                       {}};
+    while (!take_legs(source, destination, order)) {
+        CHECK_FOR_INTERRUPTS();
+        if (is_short(source.taken) && resolve_prepared(source.use)) continue;
+        if (is_short(destination.taken) && resolve_prepared(destination.use)) continue;
+        if (!free_overdue(database, source, destination, order, refusal)) {
+            count_refusal(database);
+            return false;
         }
-        const Taken in = take_side(destination.use, order.kind, Side::credit, order.amount);
-        if (in.grant == Grant::ok) break;
-        // Before the destination is helped: its holds may be of this source.
-        put_back(source.use, before);
-        if (help(database, destination, in, order.amount)) continue;
-        return refuse(destination, in, Status::ceiling_exceeded, destination_code, order.destination);
     }
     link_order(database, order);
     count_transfer();
@@ -134,15 +183,25 @@ bool take(Database &database, Order &order, Code source_code, Code destination_c
     return true;
 }
 
+// Only as much is freed on one side as the other lets through.
 Minor amount_up_to(Database &database, const Order &order, Minor maximum) {
     AccountUse &source = use_account(order.source.id);
     AccountUse &destination = use_account(order.destination.id);
     if (can_give(source) < maximum) resolve_prepared(source);
     if (can_take(destination) < maximum) resolve_prepared(destination);
-    relieve(database, source, Side::debit, maximum - can_give(source), Need::any);
-    relieve(database, destination, Side::credit, maximum - can_take(destination), Need::any);
-    const Wide most = Min(can_give(source), can_take(destination));
-    return static_cast<Minor>(Max(Min(Wide{maximum}, most), Wide{0}));
+    const auto possible = [&] { return Min(Wide{maximum}, Min(can_give(source), can_take(destination))); };
+    if (possible() < maximum) {
+        Overdue of_source, of_destination;
+        find_overdue(source, Side::debit, of_source);
+        find_overdue(destination, Side::credit, of_destination);
+        const Wide goal = Min(Wide{maximum}, Min(can_give(source) + of_source.amount,
+                                                 can_take(destination) + of_destination.amount));
+        if (goal > 0) {
+            expire_enough(database, of_source, goal - can_give(source));
+            expire_enough(database, of_destination, goal - can_take(destination));
+        }
+    }
+    return static_cast<Minor>(Max(possible(), Wide{0}));
 }
 
 void append(Order *orders, int count) {

@@ -77,9 +77,9 @@ std::int32_t take_free_effect() {
     return index;
 }
 
-void attach(Slot *slot, std::int32_t index, Txid txid, const AccountShare &share) {
+void attach(Slot *slot, std::int32_t index, TransactionId xid, Txid txid, const AccountShare &share) {
     Assert(LWLockHeldByMeInMode(chain_of(slot), LW_EXCLUSIVE));
-    table->effects[index].xid = xid_of(txid);
+    table->effects[index].xid = xid;
     table->effects[index].txid = txid;
     table->effects[index].share = share;
     push(slot->effects, index);
@@ -185,10 +185,10 @@ void reserve_effects(int count) {
     if (!try_reserve(count)) raise_full();
 }
 
-void hand_over(Slot *slot, Txid txid, const AccountShare &share) {
+void hand_over(Slot *slot, TransactionId xid, Txid txid, const AccountShare &share) {
     Assert(reserve >= 0);
     LWLockAcquire(chain_of(slot), LW_EXCLUSIVE);
-    attach(slot, pop(reserve), txid, share);
+    attach(slot, pop(reserve), xid, txid, share);
     LWLockRelease(chain_of(slot));
 }
 
@@ -200,7 +200,7 @@ void add_effect(Slot *slot, Txid txid, const AccountShare &share) {
     const std::int32_t index = take_free_effect();
     if (index < 0) raise_full();
     LWLockAcquire(chain_of(slot), LW_EXCLUSIVE);
-    attach(slot, index, txid, share);
+    attach(slot, index, xid_of(txid), txid, share);
     pg_atomic_add_fetch_u32(&slot->users, 1);
     LWLockRelease(chain_of(slot));
 }

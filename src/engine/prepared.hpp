@@ -19,7 +19,7 @@ void reserve_effects(int count);
 
 // At PREPARE, which cannot fail: hands a share and the caller's use of the slot
 // over to the transaction, from what was reserved.
-void hand_over(Slot *slot, Txid txid, const AccountShare &share);
+void hand_over(Slot *slot, TransactionId xid, Txid txid, const AccountShare &share);
 
 // Returns what was reserved and not handed over.
 void release_reserved_effects();

@@ -79,11 +79,11 @@ void unlock_installation() {
 }
 
 std::int64_t rebase_installation() {
-    // A COPY into the tables, as pg_restore makes, ends before we look.
-    LockRelationOid(storage().transfer, ShareRowExclusiveLock);
-    LockRelationOid(storage().balance, ShareRowExclusiveLock);
-    LockRelationOid(storage().audit, ShareRowExclusiveLock);
-    LockRelationOid(storage().seal, ShareRowExclusiveLock);
+    // A COPY into the tables, as pg_restore makes, ends before we look. In the order of a
+    // restore, by name: one that runs in a single transaction never waits for this one while
+    // this one waits for it.
+    for (const Oid table : {storage().audit, storage().balance, storage().seal, storage().transfer})
+        LockRelationOid(table, ShareRowExclusiveLock);
     const auto running = static_cast<std::int64_t>(U64FromFullTransactionId(oldest_running_xid()));
     const std::int64_t base = Max(std::int64_t{0}, newest_txid() + 1 - running);
     write_installation(base);

@@ -37,7 +37,7 @@ struct {
     Level *level;        // innermost
     Level *spare_level;  // ended ones, for the next savepoint to use again
     SavedUse *spare_saved;
-    Txid preparing;
+    FullTransactionId preparing;
     const char *upkeep;  // what it did that others must wait for; null: nothing
     const char *upkeep_function;
 } mine = {};
@@ -71,6 +71,7 @@ AccountUse &make_use(AccountId account, Possession possession) {
     auto *use = static_cast<AccountUse *>(MemoryContextAllocZero(TopTransactionContext, sizeof(AccountUse)));
     use->id = account;
     use->possession = possession;
+    use->base = base_in_force();
     use->next = mine.first;
     mine.first = use;
     *find(account, possession) = use;
@@ -157,6 +158,11 @@ void subtransaction_committed(int nesting) {
     }
 }
 
+// Needs the slot's mutex. A look of this transaction's own did not see the holds it had resolved.
+void forget_due(AccountUse &use) {
+    if (use.resolved_hold) use.slot->due = DT_NOBEGIN;
+}
+
 void end_use(AccountUse &use) {
     unpin_slot(use.slot);
     use.slot = nullptr;
@@ -169,6 +175,7 @@ void restore(const SavedUse &saved) {
             revert(slot->bounds, use.share, saved.share);
             if (use.limits_changed)
                 slot->limits = saved.limits_changed ? stricter(use.committed, saved.wanted) : use.committed;
+            forget_due(use);
             ++slot->version;
         });
     if (saved.began && use.slot) end_use(use);
@@ -202,6 +209,7 @@ void transaction_ended(bool committed) {
             else
                 revert(slot->bounds, use->share, AccountShare{});
             if (use->limits_changed) slot->limits = committed ? use->wanted : use->committed;
+            if (!committed) forget_due(*use);
             ++slot->version;
         });
         end_use(*use);
@@ -229,10 +237,10 @@ void before_prepare() {
                 errmsg(
                     "cannot prepare a transaction that has changed the limits or state of a ledger account"),
                 errhint("Change accounts in a transaction of their own."));
-        if (moved(*use)) ++moving;
+        if (moved(*use) && !is_own_possession(use->possession)) ++moving;
     }
-    if (moving == 0 || is_taking_possession()) return;
-    mine.preparing = txid_of(GetTopFullTransactionId());
+    if (moving == 0) return;
+    mine.preparing = GetTopFullTransactionId();
     reserve_effects(moving);
 }
 
@@ -240,10 +248,10 @@ void before_prepare() {
 // two outcomes need, and goes to the prepared transaction with the pin. Where it has taken
 // possession nobody can use an account before it has ended, and then loads it.
 void prepared() {
-    const bool keeps_effects = !is_taking_possession();
     for (AccountUse *use = mine.first; use; use = use->next) {
         if (!use->slot) continue;
-        if (!moved(*use) || !keeps_effects) {
+        with_slot(use->slot, [&] { forget_due(*use); });
+        if (!moved(*use) || is_own_possession(use->possession)) {
             end_use(*use);
             continue;
         }
@@ -252,7 +260,8 @@ void prepared() {
             revert(use->slot->bounds, use->share, least);
             ++use->slot->version;
         });
-        hand_over(use->slot, mine.preparing, use->share);
+        const auto xid = static_cast<std::int64_t>(U64FromFullTransactionId(mine.preparing));
+        hand_over(use->slot, XidFromFullTransactionId(mine.preparing), Txid{xid + use->base}, use->share);
     }
     lane_prepared();
     forget_transaction(false);
@@ -327,19 +336,22 @@ Taken take_side(AccountUse &use, Kind kind, Side side, Minor amount) {
     return with_slot(slot, [&] {
         const Limits &limits = limits_of(use);
         if (limits.state != AccountState::open && kind != Kind::void_)
-            return Taken{Grant::refused, limits.state, 0};
+            return Taken{Grant::refused, limits.state, 0, 0};
         const Grant grant = take(slot->bounds, use.share, limits, change);
         slot->tail += grant == Grant::ok && slot->tail != PG_UINT32_MAX;
         ++slot->version;
-        const Wide left = side == Side::debit ? available(slot->bounds, use.share, limits)
-                                              : headroom(slot->bounds, use.share, limits);
-        return Taken{grant, limits.state, left};
+        if (side == Side::debit)
+            return Taken{grant, limits.state, available(slot->bounds, use.share, limits),
+                         highest(slot->bounds.spendable, use.share.spendable) - limits.floor};
+        return Taken{grant, limits.state, headroom(slot->bounds, use.share, limits),
+                     limits.ceiling - lowest(slot->bounds.projected, use.share.projected)};
     });
 }
 
 void put_back(AccountUse &use, const AccountShare &before) {
     with_slot(use.slot, [&] {
         revert(use.slot->bounds, use.share, before);
+        use.slot->tail -= use.slot->tail > 0;
         ++use.slot->version;
     });
 }
@@ -356,6 +368,10 @@ void note_due(AccountUse &use, TimestampTz due) {
         use.slot->due = Min(use.slot->due, due);
         use.slot->due_noted = Min(use.slot->due_noted, due);
     });
+}
+
+void note_resolved(AccountUse &use) {
+    use.resolved_hold = true;
 }
 
 std::uint32_t begin_look(AccountUse &use) {
@@ -408,7 +424,9 @@ Excess excess_over(AccountUse &use, const Limits &wanted) {
         const AccountBounds &bounds = use.slot->bounds;
         const Minor floor = closes ? 0 : wanted.floor, ceiling = closes ? 0 : wanted.ceiling;
         return Excess{floor - lowest(bounds.spendable, use.share.spendable),
-                      highest(bounds.projected, use.share.projected) - ceiling};
+                      floor - highest(bounds.spendable, use.share.spendable),
+                      highest(bounds.projected, use.share.projected) - ceiling,
+                      lowest(bounds.projected, use.share.projected) - ceiling};
     });
 }
 

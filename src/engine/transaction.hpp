@@ -17,8 +17,10 @@ struct SavedUse;
 struct AccountUse {
     AccountId id;
     Possession possession;
-    Slot *slot;  // null: not in use any more
+    std::int64_t base;  // of the possession's txids
+    Slot *slot;         // null: not in use any more
     AccountShare share;
+    bool resolved_hold;   // by this transaction: a rollback brings its deadline back
     bool limits_changed;  // by this transaction: wanted holds for it, committed for a rollback
     Limits wanted;
     Limits committed;
@@ -40,18 +42,22 @@ struct Taken {
     Grant grant;
     AccountState state;
     Wide left;  // what the account can give (debit side) or take (credit side) afterwards
+    Wide most;  // the same, if the transactions in flight end well
 };
 Taken take_side(AccountUse &use, Kind kind, Side side, Minor amount);
 
-// Undoes what was taken since the share was as in before, in this subtransaction.
+// Undoes the one change taken since the share was as in before, in this subtransaction.
 void put_back(AccountUse &use, const AccountShare &before);
 
 // True if some of what the account has is set aside by holds, or is held for it, and time may
 // be up for one of them.
 bool may_have_overdue(AccountUse &use, TimestampTz now);
 
-// A hold of the account was made, and its row inserted.
+// A hold of the account is open, and the row that says so was written.
 void note_due(AccountUse &use, TimestampTz due);
+
+// A hold of the account was resolved: this transaction does not see it any more, but it may be rolled back.
+void note_resolved(AccountUse &use);
 
 // A look for overdue holds of the account: from begin_look to end_look, which says when the
 // next hold found is due. Holds made meanwhile are noted, and where another look was begun
@@ -72,8 +78,8 @@ LimitChange change_limits(AccountUse &use, const Limits &wanted);
 // What stands in the way of those limits, on each side: too little that can be spent, too
 // much that there may be. 0 or less: nothing.
 struct Excess {
-    Wide debit;
-    Wide credit;
+    Wide debit, debit_at_best;
+    Wide credit, credit_at_best;
 };
 Excess excess_over(AccountUse &use, const Limits &wanted);
 
