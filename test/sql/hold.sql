@@ -88,7 +88,7 @@ BEGIN;
 SELECT count(ledger.hold('hold:a', 'hold:b', 2)) FROM generate_series(1, 3);
 SELECT amount FROM ledger.transfer_up_to('hold:a', 'world', 1000);
 ROLLBACK;
--- What was given back stays so where the destination refuses.
+-- Nothing is given back where the destination refuses.
 BEGIN;
 SELECT ledger.open_account('hold:low', 'USD', ceiling => 5) > 0, ledger.hold('hold:a', 'hold:b', 10, '1 ms') > 0;
 SELECT pg_sleep(0.01);

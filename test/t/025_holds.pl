@@ -173,9 +173,14 @@ healthy($node, 'postgres', 'the worker');
 # it: the worker tries those it found one by one then, and finds it resolved.
 {
 	sql("SELECT ledger.transfer('world', 'a', 10)");
-	my @ids = split /\n/, sql("SELECT ledger.hold('a', 'b', 1, '2 s') FROM generate_series(1, 2)");
+	$node->append_conf('postgresql.conf', 'ledger.worker = off');
+	$node->reload;
+	my @ids = split /\n/, sql("SELECT ledger.hold('a', 'b', 1, '1 ms') FROM generate_series(1, 2)");
+	$node->restart;  # no account is loaded, and none can be while the lock is held
 	my $locker = $node->background_psql('postgres');
-	$locker->query_safe('BEGIN; LOCK TABLE ledger_data.transfer IN SHARE MODE');
+	$locker->query_safe('BEGIN; LOCK TABLE ledger_data.balance');
+	$node->append_conf('postgresql.conf', 'ledger.worker = on');
+	$node->reload;
 	my $stuck = q{FROM pg_stat_activity WHERE backend_type = 'ledger worker' AND wait_event_type = 'Lock'};
 	ok($node->poll_query_until('postgres', "SELECT count(*) = 1 $stuck"), 'a worker waits to expire the first of two');
 	my $since = sql("SELECT xact_start $stuck");
