@@ -174,7 +174,7 @@ void seal_if_due(Database &database, MemoryContext context) {
     if (next_seal(database, now) > now) return;
     bool done = false;
     try_in_transaction(context, [&] {
-        if (!ready_database()) return;
+        if (ready_database() != &database) return;
         // Before anything is read: what commits from now on is not forgotten.
         pg_atomic_write_u32(&database.unsealed, 0);
         done = make_seal(database, false) >= 0;

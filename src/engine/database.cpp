@@ -45,12 +45,19 @@ OwnPossession *own_possessions = nullptr;
 object_access_hook_type earlier_access_hook = nullptr;
 
 LedgerTables tables_of(const Storage &s) {
-    return {s.extension, s.account, s.balance, s.transfer};
+    return {s.extension, s.account, s.balance, s.transfer, s.installation};
 }
 
 // Everything known of accounts under the number before is forgotten by this.
 void begin_possession(Database &entry) {
     pg_atomic_write_u64(&entry.possession, pg_atomic_add_fetch_u64(&table->possessions, 1));
+}
+
+// A possession of this transaction's own has ended; by now the entry may be another's.
+void end_possession(const OwnPossession &own) {
+    std::uint64_t number = static_cast<std::uint64_t>(own.possession);
+    const std::uint64_t next = pg_atomic_add_fetch_u64(&table->possessions, 1);
+    pg_atomic_compare_exchange_u64(&own.entry->possession, &number, next);
 }
 
 OwnPossession *own_possession() {
@@ -142,37 +149,22 @@ bool are_committed(const LedgerTables &tables) {
            !is_own_table(tables.balance) && !is_own_table(tables.transfer);
 }
 
-// Frees the entries of dropped databases and of earlier installations in this one.
-void free_abandoned_entries(const LedgerTables &tables) {
-    const bool is_committed = are_committed(tables);
-    for (int i = 0; i < settings.databases; ++i) {
-        const Oid database = databases[i].database;
-        const LedgerTables before = databases[i].tables;
-        const bool abandoned =
-            database == MyDatabaseId
-                ? before != tables && is_committed
-                : OidIsValid(database) && !SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database));
-        if (!abandoned) continue;
-        LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
-        if (databases[i].database == database && databases[i].tables == before && !is_in_use(databases[i]))
-            give_up(databases[i]);
-        LWLockRelease(databases_lock());
+Database *find_or_lay_out(const LedgerTables &tables) {
+    LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
+    Database *entry = find_entry(MyDatabaseId, tables);
+    if (!entry) {
+        for (int i = 0; i < settings.databases && !entry; ++i)
+            if (!OidIsValid(databases[i].database)) entry = &databases[i];
+        if (entry) reset_entry(*entry, MyDatabaseId, tables);
     }
+    LWLockRelease(databases_lock());
+    return entry;
 }
 
-Database &entry_for(const LedgerTables &tables) {
-    for (int attempt = 0; attempt < 2; ++attempt) {
-        LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
-        Database *entry = find_entry(MyDatabaseId, tables);
-        if (!entry) {
-            for (int i = 0; i < settings.databases && !entry; ++i)
-                if (!OidIsValid(databases[i].database)) entry = &databases[i];
-            if (entry) reset_entry(*entry, MyDatabaseId, tables);
-        }
-        LWLockRelease(databases_lock());
-        if (entry) return *entry;
-        free_abandoned_entries(tables);
-    }
+Database &entry_of_this_database() {
+    if (Database *entry = find_or_lay_out(tables_of(storage()))) return *entry;
+    free_dead_entries();
+    if (Database *entry = find_or_lay_out(tables_of(storage()))) return *entry;
     raise(Status::out_of_slots, "too many databases use a ledger",
           psprintf("Shared memory has room for %d.", settings.databases),
           "Raise ledger.databases and restart the server.");
@@ -243,24 +235,31 @@ void note_own(Database &entry, std::int64_t base) {
     own_possessions = own;
 }
 
-// Needs the lock of the installation. It is kept where the tables become ours in this transaction.
-void open_for_writing(Database &entry) {
-    lock_installation();
-    if (pg_atomic_read_u32(&entry.ready)) return unlock_installation();
+void open_locked(Database &entry) {
     std::int64_t base;
     switch (read_installation(base)) {
         case Owner::us:
             publish(entry, base);
-            unlock_installation();
+            unlock_installation(entry.tables.installation);
             return;
         case Owner::this_transaction:
-            break;  // taken before a savepoint, since when another ledger was used
+            elog(ERROR, "a possession of this transaction is not noted");
         case Owner::other:
             base = rebase_installation();
             break;
     }
     note_own(entry, base);
     recover(entry, base);
+}
+
+// Under the lock of the installation, which is kept where the tables become ours in this
+// transaction. While it is waited for another session may open the entry, or replace the tables.
+void open_for_writing(Database &entry) {
+    const LedgerTables tables = entry.tables;
+    lock_installation(tables.installation);
+    if (pg_atomic_read_u32(&entry.ready) || tables_of(storage()) != tables || entry.tables != tables)
+        return unlock_installation(tables.installation);
+    open_locked(entry);
 }
 
 void forget_entries(Oid database, Oid extension) {
@@ -326,7 +325,7 @@ void begin_writing(const char *function) {
 Database &current_database() {
     require_preload();
     const LedgerTables tables = tables_of(storage());
-    if (!mine || mine->database != MyDatabaseId || mine->tables != tables) mine = &entry_for(tables);
+    if (!mine || mine->database != MyDatabaseId || mine->tables != tables) mine = &entry_of_this_database();
     return *mine;
 }
 
@@ -371,6 +370,29 @@ bool read_call(int index, DatabaseCall &call) {
 
 void put_off(int index, TimestampTz until) {
     write_time(databases[index].worker_not_before, until);
+}
+
+void free_dead_entries() {
+    // Whoever drops them has locked them first.
+    LedgerTables tables;
+    do {
+        tables = tables_of(storage());
+        LockRelationOid(tables.transfer, AccessShareLock);
+    } while (tables_of(storage()) != tables);
+    const bool is_committed = are_committed(tables);
+    for (int i = 0; i < settings.databases; ++i) {
+        const Oid database = databases[i].database;
+        const LedgerTables before = databases[i].tables;
+        const bool is_dead =
+            database == MyDatabaseId
+                ? before != tables && is_committed
+                : OidIsValid(database) && !SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database));
+        if (!is_dead) continue;
+        LWLockAcquire(databases_lock(), LW_EXCLUSIVE);
+        if (databases[i].database == database && databases[i].tables == before && !is_in_use(databases[i]))
+            give_up(databases[i]);
+        LWLockRelease(databases_lock());
+    }
 }
 
 void call_all_databases() {
@@ -439,7 +461,7 @@ void possession_subtransaction_ended(bool committed, SubTransactionId child, Sub
         if (committed && own->subtransaction == child) own->subtransaction = parent;
     // Inner subtransactions end first, so those of the child are the newest.
     while (own_possessions && own_possessions->subtransaction == child) {
-        begin_possession(*own_possessions->entry);
+        end_possession(*own_possessions);
         own_possessions = own_possessions->earlier;
     }
 }
@@ -447,7 +469,7 @@ void possession_subtransaction_ended(bool committed, SubTransactionId child, Sub
 // Committed or not, whoever writes next reads the tables for himself.
 void possession_transaction_ended(bool committed) {
     for (OwnPossession *own = own_possessions; own; own = own->earlier) {
-        begin_possession(*own->entry);
+        end_possession(*own);
         // The tables may have brought deadlines along.
         if (committed) call_worker_at(*own->entry, DT_NOBEGIN);
     }

@@ -29,7 +29,7 @@ struct Recovery {
 // The tables that an entry belongs to. Others under the same names are another ledger.
 struct LedgerTables {
     Oid extension;
-    Oid account, balance, transfer;
+    Oid account, balance, transfer, installation;
 
     bool operator==(const LedgerTables &) const = default;
 };
@@ -117,6 +117,10 @@ void put_off(int index, TimestampTz until);
 
 // The clock was set back: what was put off or due at times that it showed is so no more.
 void call_all_databases();
+
+// Frees the entries of ledgers that are not in this database any more. Locks the present one's
+// tables, so that it is the present one.
+void free_dead_entries();
 
 // Nothing is due in that database any more, but for what its present entry says.
 void forget_calls(Oid database, const Database *present = nullptr);

@@ -115,15 +115,20 @@ auto with_scratch(MemoryContext scratch, Visit visit) {
     return result;
 }
 
-// A dirty snapshot shows what others are making or resolving, too: the first counts for
-// when the next one is due, and so does the second, for it may be rolled back.
+// True if another session is resolving or locking the row, or just beginning to: the page is
+// not locked, so its words may not belong together.
 bool is_in_others_hands(HeapTupleHeader tuple) {
-    if (tuple->t_infomask & HEAP_XMAX_INVALID) return false;
-    const TransactionId xmax = HeapTupleHeaderGetRawXmax(tuple);
-    if (tuple->t_infomask & HEAP_XMAX_IS_MULTI) return MultiXactIdIsRunning(xmax, false);
+    const volatile HeapTupleHeaderData &seen = *tuple;
+    const std::uint16_t mask = seen.t_infomask;
+    const TransactionId xmax = seen.t_choice.t_heap.t_xmax;
+    if (seen.t_infomask != mask) return true;
+    if (mask & HEAP_XMAX_INVALID) return false;
+    if (mask & HEAP_XMAX_IS_MULTI) return MultiXactIdIsRunning(xmax, false);
     return !TransactionIdIsCurrentTransactionId(xmax) && TransactionIdIsInProgress(xmax);
 }
 
+// A dirty snapshot shows what others are making or resolving, too: the first counts for
+// when the next one is due, and so does the second, for it may be rolled back.
 template <typename Visit>
 void scan_open_holds(const AccountUse &use, Side side, Visit visit) {
     const bool is_debit = side == Side::debit;

@@ -72,7 +72,7 @@ void ask_leg(Leg &leg, const Order &order) {
 // What the side says to the order; ok also where its overdue holds suffice, which are looked up.
 Status judge(Database &database, const Leg &leg, Minor amount, Overdue &overdue) {
     const Status status = is_taken(leg) ? Status::ok : status_of(leg.taken, leg.over_limit);
-    if (!is_short(leg.taken)) return status;
+    if (!is_short(leg.taken) || amount <= leg.taken.left) return status;
     find_overdue(leg.use, leg.side, overdue);
     switch (relief_of(database, overdue, amount - leg.taken.left, amount - leg.taken.most)) {
         case Relief::enough:

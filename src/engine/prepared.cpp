@@ -18,14 +18,21 @@ struct Effect {
     TransactionId xid;
     std::int32_t next;  // in the slot's chain or the free list; -1 ends it
     Txid txid;          // the same transaction as the tables name it
-    AccountShare share;
+    Minor spendable;    // its net changes: it can only be committed or aborted as a whole
+    Minor projected;
+    std::int32_t slot;  // index; -1: free, or reserved
 };
+
+AccountShare share_in(const Effect &effect) {
+    return {share_of(effect.spendable), share_of(effect.projected)};
+}
 
 // The free list is under the effects lock, the chain of a slot under the slot's chain lock,
 // inside which the effects lock may be taken.
 struct EffectTable {
     std::int32_t free;  // head of the free list
     std::int32_t in_use;
+    std::int32_t touched;  // effects from here on were never in use
     Effect effects[FLEXIBLE_ARRAY_MEMBER];
 };
 
@@ -63,6 +70,7 @@ void push(std::int32_t &head, std::int32_t index) {
 
 void free_effect(std::int32_t index) {
     LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
+    table->effects[index].slot = -1;
     push(table->free, index);
     --table->in_use;
     LWLockRelease(effects_lock());
@@ -73,15 +81,19 @@ std::int32_t take_free_effect() {
     LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
     const std::int32_t index = table->free >= 0 ? pop(table->free) : -1;
     table->in_use += index >= 0;
+    table->touched = Max(table->touched, index + 1);
     LWLockRelease(effects_lock());
     return index;
 }
 
 void attach(Slot *slot, std::int32_t index, TransactionId xid, Txid txid, const AccountShare &share) {
     Assert(LWLockHeldByMeInMode(chain_of(slot), LW_EXCLUSIVE));
-    table->effects[index].xid = xid;
-    table->effects[index].txid = txid;
-    table->effects[index].share = share;
+    Effect &effect = table->effects[index];
+    effect.xid = xid;
+    effect.txid = txid;
+    effect.spendable = share.spendable.net;
+    effect.projected = share.projected.net;
+    effect.slot = slot_index(slot);
     push(slot->effects, index);
 }
 
@@ -105,11 +117,12 @@ void apply(Slot *slot, std::int32_t *at, bool committed) {
     Assert(LWLockHeldByMeInMode(chain_of(slot), LW_EXCLUSIVE));
     const std::int32_t index = *at;
     Effect &effect = table->effects[index];
+    AccountShare share = share_in(effect);
     with_slot(slot, [&] {
         if (committed)
-            settle(slot->bounds, effect.share);
+            settle(slot->bounds, share);
         else
-            revert(slot->bounds, effect.share, AccountShare{});
+            revert(slot->bounds, share, AccountShare{});
         ++slot->version;
     });
     *at = effect.next;
@@ -148,7 +161,11 @@ bool has_transfers(AccountId account, Txid txid) {
 bool try_reserve(int count) {
     LWLockAcquire(effects_lock(), LW_EXCLUSIVE);
     const bool enough = count <= capacity() - table->in_use;
-    for (int i = 0; enough && i < count; ++i) push(reserve, pop(table->free));
+    for (int i = 0; enough && i < count; ++i) {
+        const std::int32_t index = pop(table->free);
+        table->touched = Max(table->touched, index + 1);
+        push(reserve, index);
+    }
     if (enough) table->in_use += count;
     LWLockRelease(effects_lock());
     return enough;
@@ -166,7 +183,11 @@ void effects_shmem_init() {
     if (found) return;
     table->free = -1;
     table->in_use = 0;
-    for (std::int32_t i = capacity(); i-- > 0;) push(table->free, i);
+    table->touched = 0;
+    for (std::int32_t i = capacity(); i-- > 0;) {
+        table->effects[i].slot = -1;
+        push(table->free, i);
+    }
 }
 
 int effects_in_use() {
@@ -179,9 +200,7 @@ int effects_in_use() {
 void reserve_effects(int count) {
     if (max_prepared_xacts == 0) return;  // PostgreSQL refuses it next, and says how to change that
     if (try_reserve(count)) return;
-    // Of transactions that have ended, nobody may have been short since.
-    for (std::int32_t i = 0; i < settings.slots; ++i)
-        if (slot_at(i)->effects >= 0) resolve_effects(slot_at(i));
+    resolve_ended(possession_in_force());
     if (!try_reserve(count)) raise_full();
 }
 
@@ -237,6 +256,29 @@ bool resolve_all_effects(Slot *slot) {
         LWLockRelease(chain_of(slot));
     }
     return resolved;
+}
+
+int resolve_ended(Possession possession) {
+    constexpr int kStepsBetweenInterrupts = 1024;
+    Snapshot running = GetLatestSnapshot();
+    int left = 0;
+    for (std::int32_t i = 0; i < table->touched; ++i) {
+        if (i % kStepsBetweenInterrupts == 0) CHECK_FOR_INTERRUPTS();
+        const std::int32_t index = table->effects[i].slot;
+        if (index < 0) continue;
+        Slot *slot = slot_at(index);
+        const bool is_ours = slot->key.possession == possession;
+        if (XidInMVCCSnapshot(table->effects[i].xid, running)) {
+            left += is_ours;
+            continue;
+        }
+        if (is_ours)
+            resolve_all_effects(slot);
+        else
+            resolve_effects(slot);
+        running = GetLatestSnapshot();
+    }
+    return left;
 }
 
 void drop_effects(Slot *slot) {

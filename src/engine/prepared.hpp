@@ -36,6 +36,11 @@ bool resolve_effects(Slot *slot);
 // there. For a slot of this database that the caller has pinned; scans.
 bool resolve_all_effects(Slot *slot);
 
+// Applies the effects of all prepared transactions that have ended: of a possession in this
+// database wholly, in others as far as the outcome is on record. Returns how many effects of the
+// possession are left. For who needs room, and for the worker, so that nothing is left for ever.
+int resolve_ended(Possession possession);
+
 // Forgets all effects of a slot whose load failed.
 void drop_effects(Slot *slot);
 

@@ -70,12 +70,12 @@ Owner read_installation(std::int64_t &base) {
     return owner;
 }
 
-void lock_installation() {
-    LockRelationOid(storage().installation, ShareRowExclusiveLock);
+void lock_installation(Oid installation) {
+    LockRelationOid(installation, ShareRowExclusiveLock);
 }
 
-void unlock_installation() {
-    UnlockRelationOid(storage().installation, ShareRowExclusiveLock);
+void unlock_installation(Oid installation) {
+    UnlockRelationOid(installation, ShareRowExclusiveLock);
 }
 
 std::int64_t rebase_installation() {

@@ -14,9 +14,10 @@ enum class Owner { other, us, this_transaction };
 Owner read_installation(std::int64_t &base);
 
 // Keeps other sessions from recovering the lanes and from taking possession, to the end of
-// the transaction or until unlock_installation.
-void lock_installation();
-void unlock_installation();
+// the transaction or until unlock_installation. The table is given, for while the lock is
+// waited for another may take its name.
+void lock_installation(Oid installation);
+void unlock_installation(Oid installation);
 
 // Where the tables are of another installation: writes down that they are ours. Needs the
 // lock, to the end of the transaction. Returns the base from which new txids are above all

@@ -8,7 +8,7 @@ namespace ledger {
 void define_settings() {
     DefineCustomIntVariable(
         "ledger.slots", "Accounts that shared memory has room for at a time.",
-        "A slot in use by a transaction is never evicted. Each takes 132 to 136 bytes, and 64 "
+        "A slot in use by a transaction is never evicted. Each takes 132 to 136 bytes, and 40 "
         "more where max_prepared_transactions is above 0.",
         &settings.slots, 131072, 16, 1 << 24, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("ledger.databases",

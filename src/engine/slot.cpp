@@ -112,7 +112,6 @@ Slot *claim() {
             return slot;
         }
         if (state != kReady) continue;
-        if (slot->effects >= 0) resolve_effects(slot);
         if (pg_atomic_read_u32(&slot->users) > 0) continue;
         if (pg_atomic_exchange_u32(&slot->recent, 0) != 0) continue;
         if (evict(slot)) return slot;
@@ -120,8 +119,12 @@ Slot *claim() {
     return nullptr;
 }
 
-Slot *claim_or_raise() {
+Slot *claim_or_raise(Possession possession) {
     Slot *slot = claim();
+    if (!slot) {
+        resolve_ended(possession);
+        slot = claim();
+    }
     if (!slot)
         raise(Status::out_of_slots, "every slot for an account in shared memory is in use",
               psprintf("All %d slots are held by transactions that are open or prepared.", settings.slots),
@@ -140,7 +143,7 @@ Slot *pin_ready(const SlotKey &key, std::uint32_t hash) {
 
 // Reads the account into a slot of this backend's own, and lets the others find it.
 Slot *load(const SlotKey &key, std::uint32_t hash) {
-    Slot *slot = claim_or_raise();
+    Slot *slot = claim_or_raise(key.possession);
     loading = slot;
     slot->key = key;
     slot->effects = -1;

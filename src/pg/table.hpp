@@ -19,6 +19,11 @@ inline void key_until(ScanKeyData &key, AttrNumber column, TimestampTz value) {
     ScanKeyInit(&key, column, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(value));
 }
 
+// A condition "column > value" on it.
+inline void key_past(ScanKeyData &key, AttrNumber column, TimestampTz value) {
+    ScanKeyInit(&key, column, BTGreaterStrategyNumber, F_TIMESTAMPTZ_GT, TimestampTzGetDatum(value));
+}
+
 // A condition "column = value" on an index column of type smallint.
 inline void key_smallint(ScanKeyData &key, AttrNumber column, std::int16_t value) {
     ScanKeyInit(&key, column, BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(value));

@@ -155,11 +155,19 @@ Turn whose_turn(TimestampTz now) {
     return turn;
 }
 
-// False where no process is to be had.
-bool start_turn(const Turn &turn, const List &all, TimestampTz now) {
-    const Named *found = nullptr;
+const Named *find_named(const List &all, Oid database) {
     for (int i = 0; i < all.count; ++i)
-        if (all.databases[i].database == turn.database) found = &all.databases[i];
+        if (all.databases[i].database == database) return &all.databases[i];
+    return nullptr;
+}
+
+// False where no process is to be had. A database that is not in the list may be younger than that.
+bool start_turn(const Turn &turn, List &all, MemoryContext context, TimestampTz now) {
+    const Named *found = find_named(all, turn.database);
+    if (!found) {
+        all = list_databases(context);
+        found = find_named(all, turn.database);
+    }
     if (!found) {
         forget_calls(turn.database);
     } else if (!found->connectable) {
@@ -184,8 +192,7 @@ TimestampTz start_due(MemoryContext context) {
     bool started = true;
     Turn turn = whose_turn(now);
     for (; turn.index >= 0 && started && has_room(); turn = whose_turn(now)) {
-        if (!all.databases) all = list_databases(context);
-        started = start_turn(turn, all, now);
+        started = start_turn(turn, all, context, now);
     }
     pg_atomic_write_u32(&launcher->waiting, static_cast<std::uint32_t>(turn.waiting));
     MemoryContextReset(context);

@@ -52,8 +52,6 @@ void look_at(Relation transfer, Snapshot snapshot, AccountId account, Txid in_us
 }
 
 void find_part(Database &database, Txid in_use_from, Part &part) {
-    part = {};
-    part.last = database.sweep_after;
     with_latest_snapshot([&](Snapshot snapshot) {
         with_table(storage().account, AccessShareLock, [&](Relation accounts) {
             with_table(storage().transfer, AccessShareLock, [&](Relation transfer) {
@@ -93,13 +91,15 @@ void sweep_if_due(Database &database, MemoryContext context) {
     if (next_sweep(database, GetCurrentTimestamp()) > GetCurrentTimestamp()) return;
     if (!is_in_progress(database)) pg_atomic_write_u32(&database.unfolded, 0);
     static Part part;
+    part = {};
+    part.last = database.sweep_after;
     bool found = false;
     try_in_transaction(context, [&] {
-        if (!ready_database()) return;
+        if (ready_database() != &database) return;
         find_part(database, database.sweep_horizon, part);
         found = true;
     });
-    if (!found) {  // again after the interval
+    if (!found && part.last == database.sweep_after) {  // from the beginning, after the interval
         write_time(database.swept_at, GetCurrentTimestamp());
         pg_atomic_write_u32(&database.unfolded, 1);
         database.sweep_after = AccountId{0};
@@ -109,13 +109,13 @@ void sweep_if_due(Database &database, MemoryContext context) {
     for (int i = 0; i < part.count; ++i) {
         CHECK_FOR_INTERRUPTS();
         try_in_transaction(context, [&] {
-            if (ready_database()) try_fold_account(part.accounts[i]);
+            if (ready_database() == &database) try_fold_account(part.accounts[i]);
         });
     }
     database.sweep_after = part.last;
-    if (part.looked_at == kAccountsAtOnce) return;
+    if (!found || part.looked_at == kAccountsAtOnce) return;  // past an account that cannot be read
     try_in_transaction(context, [&] {
-        if (ready_database()) end_sweep(database);
+        if (ready_database() == &database) end_sweep(database);
     });
 }
 

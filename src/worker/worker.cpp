@@ -3,6 +3,7 @@
 #include "chain/seal.hpp"
 #include "engine/fold.hpp"
 #include "engine/hold.hpp"
+#include "engine/prepared.hpp"
 #include "engine/settings.hpp"
 #include "engine/shared.hpp"
 #include "engine/storage.hpp"
@@ -37,6 +38,9 @@ constexpr int kRetryMs = 5000;
 // A tail that a long transaction keeps long is looked at again after this time.
 constexpr int kRefoldMs = 1000;
 
+// How often prepared transactions are looked at: long before vacuum removes their outcomes.
+constexpr int kPreparedMs = 60 * 1000;
+
 // Accounts folded in one pass, holds expired in one transaction; what is left
 // waits for the next.
 constexpr int kAccountsAtOnce = 1000;
@@ -46,15 +50,17 @@ TimestampTz after_ms(TimestampTz time, int milliseconds) {
     return time + milliseconds * INT64CONST(1000);
 }
 
-// The earliest of the times that when(tuple, deadline) makes of the deadlines in an
+// The earliest of the times that when(tuple, deadline) makes of the deadlines past a time in an
 // index; none of them may be before its deadline.
 template <typename When>
-TimestampTz earliest(Oid table_id, Oid index, AttrNumber column, When when) {
+TimestampTz earliest(Oid table_id, Oid index, AttrNumber column, When when, TimestampTz past = DT_NOBEGIN) {
     return with_table(table_id, AccessShareLock, [&](Relation table) {
         SnapshotData dirty;
         InitDirtySnapshot(dirty);
         TimestampTz time = DT_NOEND;
-        scan_index(table, index, &dirty, nullptr, 0, [&](HeapTuple tuple) {
+        ScanKeyData key;
+        key_past(key, column, past);
+        scan_index(table, index, &dirty, &key, 1, [&](HeapTuple tuple) {
             bool is_null;
             const Datum value = heap_getattr(tuple, column, RelationGetDescr(table), &is_null);
             const TimestampTz deadline = DatumGetTimestampTz(value);
@@ -78,8 +84,11 @@ TimestampTz next_deadline(TimestampTz pass_began, TimestampTz purge_due) {
     const auto again = [&](TimestampTz deadline) {
         return deadline > pass_began ? deadline : after_ms(pass_began, kRetryMs);
     };
-    const TimestampTz hold = earliest(s.hold, s.hold_by_due, HoldColumn::due_at,
-                                      [&](HeapTuple, TimestampTz deadline) { return again(deadline); });
+    const auto hold_after = [&](TimestampTz time) {
+        return earliest(s.hold, s.hold_by_due, HoldColumn::due_at, as_it_is, time);
+    };
+    TimestampTz hold = hold_after(DT_NOBEGIN);
+    if (hold <= pass_began) hold = Min(again(hold), hold_after(pass_began));
     const TimestampTz tcc =
         earliest(s.tcc, s.tcc_by_due, TccColumn::due_at, [&](HeapTuple tuple, TimestampTz deadline) {
             const bool has_ended = row_of<TccRow>(tuple)->ended_at != DT_NOEND;
@@ -93,13 +102,15 @@ TimestampTz next_deadline(TimestampTz pass_began, TimestampTz purge_due) {
 // because of a long transaction or another folder, is queued again. True if there is one.
 bool fold_long_tails(Database &database, MemoryContext context) {
     AccountId accounts[kAccountsAtOnce];
-    const int count = take_queued_accounts(database, accounts, kAccountsAtOnce);
+    int count = take_queued_accounts(database, accounts, kAccountsAtOnce);
     bool left_some = count == kAccountsAtOnce;
+    std::sort(accounts, accounts + count);
+    count = static_cast<int>(std::unique(accounts, accounts + count) - accounts);
     for (int i = 0; i < count; ++i) {
         CHECK_FOR_INTERRUPTS();
-        std::int64_t left = settings.fold_threshold;
+        std::int64_t left = 0;  // where it cannot be folded, too
         try_in_transaction(context, [&] {
-            if (ready_database()) left = try_fold_account(accounts[i]);
+            if (ready_database() == &database) left = try_fold_account(accounts[i]);
         });
         if (left < settings.fold_threshold) continue;
         call_fold(database, accounts[i]);
@@ -124,7 +135,8 @@ void expire_one_by_one(MemoryContext context) {
     }
 }
 
-void expire_holds(MemoryContext context) {
+// True if there are more, and another database was waiting.
+bool expire_holds(MemoryContext context) {
     std::int64_t expired;
     do {
         CHECK_FOR_INTERRUPTS();
@@ -134,6 +146,7 @@ void expire_holds(MemoryContext context) {
         });
         if (error) expire_one_by_one(context);
     } while (expired == kHoldsAtOnce && waiting_databases() == 0);
+    return expired == kHoldsAtOnce;
 }
 
 // The entry of this database. A ledger that has none is not in use since the start: its
@@ -149,9 +162,12 @@ Database *entry_if_needed() {
 // Makes this process the worker of its database; null if it needs none, or has one.
 Database *register_self() {
     begin();
+    const bool is_installed = OidIsValid(get_extension_oid("ledger", true));
     Database *database = entry_if_needed();
+    if (is_installed) free_dead_entries();
     commit();
-    forget_calls(MyDatabaseId, database);  // those of extensions that have gone
+    if (database || !is_installed)
+        forget_calls(MyDatabaseId, database);  // those of extensions that have gone
     std::uint32_t none = 0;
     const auto pid = static_cast<std::uint32_t>(MyProcPid);
     return database && pg_atomic_compare_exchange_u32(&database->worker_pid, &none, pid) ? database : nullptr;
@@ -182,6 +198,17 @@ void rest() {
     }
 }
 
+// Prepared transactions that have ended, and of which nobody has been short since. True if there
+// are others.
+bool resolve_prepared_ones(Database &database, MemoryContext context) {
+    int left = 0;
+    if (effects_in_use() == 0) return false;
+    try_in_transaction(context, [&] {
+        if (ready_database() == &database) left = resolve_ended(possession_in_force());
+    });
+    return left > 0;
+}
+
 // When the worker is next to do what is done every so often.
 TimestampTz next_upkeep(Database &database) {
     const TimestampTz now = GetCurrentTimestamp();
@@ -195,7 +222,7 @@ void pass(Database &database, MemoryContext context) {
     // Before anything is looked at: what calls from now on is not lost.
     write_time(database.worker_due_at, DT_NOEND);
     pgstat_report_activity(STATE_RUNNING, "expiring holds");
-    expire_holds(context);
+    const bool left_some = expire_holds(context);
     pgstat_report_activity(STATE_RUNNING, "advancing TCC transactions");
     advance_tcc();
     pgstat_report_activity(STATE_RUNNING, "purging what has expired");
@@ -203,14 +230,15 @@ void pass(Database &database, MemoryContext context) {
     pgstat_report_activity(STATE_RUNNING, "sealing");
     seal_if_due(database, context);
     pgstat_report_activity(STATE_RUNNING, "folding long tails");
-    const bool left_some = fold_long_tails(database, context);
+    TimestampTz again = left_some ? began : DT_NOEND;
+    if (fold_long_tails(database, context)) again = Min(again, after_ms(began, kRefoldMs));
     pgstat_report_activity(STATE_RUNNING, "folding tails of idle accounts");
     sweep_if_due(database, context);
+    if (resolve_prepared_ones(database, context)) again = Min(again, after_ms(began, kPreparedMs));
     begin();
-    TimestampTz next = next_deadline(began, next_purge(database, began));
+    const TimestampTz next = next_deadline(began, next_purge(database, began));
     commit();
-    if (left_some) next = Min(next, after_ms(began, kRefoldMs));
-    call_worker_at(database, Min(next, next_upkeep(database)));
+    call_worker_at(database, Min(Min(next, again), next_upkeep(database)));
 }
 
 // Passes while something is due, but not for ever: a database whose worker never

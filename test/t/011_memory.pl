@@ -12,7 +12,7 @@ my $calls = $ENV{LEDGER_LONG} ? 1_000_000 : 30_000;
 my $node = ledger_node('memory', 'ledger.slots = 100000', 'ledger.databases = 10', 'fsync = off');
 create_ledger($node, 'postgres');
 
-my %per = ('ledger slots' => [ 100_000, 136 ], 'ledger effects' => [ 100_000, 64 ], 'ledger databases' => [ 10, 271_000 ]);
+my %per = ('ledger slots' => [ 100_000, 136 ], 'ledger effects' => [ 100_000, 40 ], 'ledger databases' => [ 10, 271_000 ]);
 foreach my $name (sort keys %per)
 {
 	my ($count, $bytes) = @{ $per{$name} };
