@@ -136,5 +136,21 @@ $lower->restart;
 moved($lower, 'low', 'a', 'b', 1, 'far younger cluster: also after a restart');
 healthy($lower, 'low', 'far younger cluster, restarted');
 
+# One that was folded up to a transaction that is far off in the younger cluster.
+$source->safe_psql('postgres', q{SELECT ledger.transfer('a', 'b', 1);
+	DO $$ BEGIN FOR i IN 1..5000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$;
+	SELECT ledger.fold()});
+cmp_ok($lower->safe_psql('postgres', 'SELECT pg_current_xact_id()::text::bigint'), '<',
+	$source->safe_psql('postgres', 'SELECT max(folded_xid) FROM ledger_data.balance'), 'folded up to a transaction that is still to come elsewhere');
+my $folded = PostgreSQL::Test::Utils::tempdir() . '/folded.dump';
+$source->command_ok([ 'pg_dump', '-Fc', '-f', $folded, $source->connstr('postgres') ], 'a dump of what is folded');
+my $b = balance($source, 'postgres', 'b');
+restore($lower, 'folded', $folded);
+moved($lower, 'folded', 'a', 'b', 1, 'folded: it works');
+is($lower->safe_psql('folded', "SELECT posted - $b FROM ledger.balance('b')"), '1.00', 'folded: a new transfer counts');
+$lower->safe_psql('folded', 'SELECT ledger.fold()');
+is($lower->safe_psql('folded', "SELECT posted - $b FROM ledger.balance('b')"), '1.00', 'folded: and counts once');
+healthy($lower, 'folded', 'folded');
+
 $_->stop foreach $source, $lower, $higher;
 done_testing();

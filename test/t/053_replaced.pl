@@ -57,6 +57,7 @@ append_to_file("$dir/transfers.sql", $transfers);
 sql('postgres', 'CREATE DATABASE target');
 sql('target', 'CREATE EXTENSION ledger');
 $restorer = $node->background_psql('target');
+$restorer->query_safe("SET deadlock_timeout = '10ms'");  # if there is a deadlock, it is the victim
 $restorer->query_safe("BEGIN;\n\\i $dir/before.sql\n");
 my $application = $node->background_psql('target', on_error_stop => 0);
 $application->query_safe(q{SET application_name = 'application'});
@@ -68,6 +69,16 @@ $_->quit foreach $application, $restorer;
 is(sql('target', q{SELECT available FROM ledger.balance('tea')}), '37', 'the restore is whole');
 healthy($node, 'target', 'restored beside an application that rolled back');
 sql('postgres', 'DROP DATABASE target WITH (FORCE)');
+
+# --- a first write that is rolled back leaves nothing to be seen
+
+sql('postgres', 'CREATE DATABASE unused');
+sql('unused', 'CREATE EXTENSION ledger');
+sql('unused', q{BEGIN; SAVEPOINT s; SELECT ledger.create_stock('tea', 5), ledger.deduct_stock('tea', 1); ROLLBACK TO s; COMMIT});
+is(sql('unused', 'SELECT count(*) FROM ledger_data.slots()'), '0', 'no account is known after a first write in a savepoint that was rolled back');
+sql('unused', q{BEGIN; SELECT ledger.create_stock('tea', 5), ledger.deduct_stock('tea', 1); ROLLBACK});
+is(sql('unused', 'SELECT count(*) FROM ledger_data.slots()'), '0', 'nor after a first write that was rolled back');
+sql('postgres', 'DROP DATABASE unused WITH (FORCE)');
 
 # --- one transaction that uses two ledgers, the first of which comes back
 
