@@ -36,7 +36,8 @@ class WrongClock {
     void interrupt() {
         world_.cluster.connect().exec(
             "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state = "
-            "'active' AND (application_name LIKE 'torture%' OR application_name LIKE 'pg_%')");
+            "'active' AND application_name <> 'torture driver' AND (application_name LIKE 'torture%' OR "
+            "application_name LIKE 'pg_%')");
     }
 
     // Writes go on. Whatever hinders one of them for a moment does not hinder all.
