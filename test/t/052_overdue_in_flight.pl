@@ -47,6 +47,13 @@ account('batch');
 gives("SELECT ledger.transfer_batch('{batch,batch}', '{b,b}', '{100,1}')", 'LG001', 'a batch gives a hold back and fails at its second element');
 gives("SELECT ledger.transfer('batch', 'b', 100) > 0", 't', 'after that batch the hold is overdue again');
 
+# A hold that is made after a look.
+sql("SELECT ledger.open_account('later', 'USD'), ledger.transfer('world', 'later', 200), ledger.hold('later', 'b', 100)");
+gives("SELECT ledger.transfer('later', 'b', 101)", 'LG001', 'a look finds no hold that will be due');
+my $later = sql("SELECT ledger.hold('later', 'b', 100, '1 ms')");
+ok($node->poll_query_until('postgres', "SELECT state = 'overdue' FROM ledger.holds WHERE id = $later"), 'one that is made afterwards runs out');
+gives("SELECT ledger.transfer('later', 'b', 100) > 0", 't', 'its deadline is known');
+
 # A part is posted while another session has looked: the deadline of what is left is known.
 sql("SELECT ledger.open_account('part', 'USD'), ledger.transfer('world', 'part', 100)");
 my $part = sql("SELECT ledger.hold('part', 'b', 60, '2 s')");
