@@ -172,13 +172,14 @@ TimestampTz next_seal(Database &database, TimestampTz now) {
 void seal_if_due(Database &database, MemoryContext context) {
     const TimestampTz now = GetCurrentTimestamp();
     if (next_seal(database, now) > now) return;
-    bool done = false;
-    try_in_transaction(context, [&] {
+    bool is_made = false;
+    const char *error = try_in_transaction(context, [&] {
         if (ready_database() != &database) return;
         // Before anything is read: what commits from now on is not forgotten.
         pg_atomic_write_u32(&database.unsealed, 0);
-        done = make_seal(database, false) >= 0;
+        is_made = make_seal(database, false) >= 0;
     });
+    const bool done = !error && is_made;
     // When a prepared transaction ends, nobody says so.
     if (done && has_prepared_lanes(database)) pg_atomic_write_u32(&database.unsealed, 1);
     if (done) return;

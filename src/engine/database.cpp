@@ -57,7 +57,7 @@ void begin_possession(Database &entry) {
 void end_possession(const OwnPossession &own) {
     std::uint64_t number = static_cast<std::uint64_t>(own.possession);
     const std::uint64_t next = pg_atomic_add_fetch_u64(&table->possessions, 1);
-    pg_atomic_compare_exchange_u64(&own.entry->possession, &number, next);
+    if (pg_atomic_compare_exchange_u64(&own.entry->possession, &number, next)) own.entry->recovery = {};
 }
 
 OwnPossession *own_possession() {

@@ -33,14 +33,17 @@ void reset_fold_queue(FoldQueue &queue) {
     with_queue(queue, [&] { return queue.count = 0; });
 }
 
-void call_fold(Database &database, AccountId account) {
+bool queue_account(Database &database, AccountId account) {
     FoldQueue &queue = database.fold_queue;
-    const bool queued = with_queue(queue, [&] {
+    return with_queue(queue, [&] {
         if (queue.count == FoldQueue::kRoom) return false;
         queue.accounts[queue.count++] = account;
         return true;
     });
-    if (queued) call_worker_at(database, DT_NOBEGIN);
+}
+
+void call_fold(Database &database, AccountId account) {
+    if (queue_account(database, account)) call_worker_at(database, DT_NOBEGIN);
 }
 
 int take_queued_accounts(Database &database, AccountId *accounts, int max) {

@@ -21,6 +21,9 @@ struct FoldQueue {
 void init_fold_queue(FoldQueue &queue);
 void reset_fold_queue(FoldQueue &queue);
 
+// Puts the account into the queue; false where that is full.
+bool queue_account(Database &database, AccountId account);
+
 // Has the worker fold the account. Where the queue is full the account is left to the next
 // crossing or to the sweep (worker/sweep.cpp). Neither fails nor allocates.
 void call_fold(Database &database, AccountId account);

@@ -115,15 +115,15 @@ auto with_scratch(MemoryContext scratch, Visit visit) {
     return result;
 }
 
-// True if another session is resolving or locking the row, or just beginning to: the page is
-// not locked, so its words may not belong together.
+// True if another session is resolving or locking the row, or may be: the page is not locked, so
+// its words may not belong together, and a multixact cannot be asked.
 bool is_in_others_hands(HeapTupleHeader tuple) {
     const volatile HeapTupleHeaderData &seen = *tuple;
     const std::uint16_t mask = seen.t_infomask;
     const TransactionId xmax = seen.t_choice.t_heap.t_xmax;
     if (seen.t_infomask != mask) return true;
     if (mask & HEAP_XMAX_INVALID) return false;
-    if (mask & HEAP_XMAX_IS_MULTI) return MultiXactIdIsRunning(xmax, false);
+    if (mask & HEAP_XMAX_IS_MULTI) return true;
     return !TransactionIdIsCurrentTransactionId(xmax) && TransactionIdIsInProgress(xmax);
 }
 

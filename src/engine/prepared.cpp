@@ -171,6 +171,15 @@ bool try_reserve(int count) {
     return enough;
 }
 
+// Effects keep a slot where it is. False if it has none any more, or belongs to another possession.
+bool pin_with_effects(Slot *slot, Possession possession) {
+    LWLockAcquire(chain_of(slot), LW_EXCLUSIVE);
+    const bool is_ours = slot->effects >= 0 && slot->key.possession == possession;
+    if (is_ours) pg_atomic_add_fetch_u32(&slot->users, 1);
+    LWLockRelease(chain_of(slot));
+    return is_ours;
+}
+
 }  // namespace
 
 Size effects_shmem_size() {
@@ -272,10 +281,12 @@ int resolve_ended(Possession possession) {
             left += is_ours;
             continue;
         }
-        if (is_ours)
-            resolve_all_effects(slot);
-        else
+        if (!is_ours) {
             resolve_effects(slot);
+        } else if (pin_with_effects(slot, possession)) {
+            resolve_all_effects(slot);
+            unpin_slot(slot);
+        }
         running = GetLatestSnapshot();
     }
     return left;

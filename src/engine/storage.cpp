@@ -100,6 +100,7 @@ Storage look_up() {
     s.hold_by_due = relation_named(schema, "hold_due_at_idx");
     s.hold_by_debit = relation_named(schema, "hold_debit_account_due_at_idx");
     s.hold_by_credit = get_relname_relid("hold_credit_account_due_at_idx", schema);
+    if (OidIsValid(s.hold_by_credit) && !get_index_isvalid(s.hold_by_credit)) s.hold_by_credit = InvalidOid;
     s.tcc = table_named(schema, "tcc", TccColumn::count);
     s.tcc_by_xid = relation_named(schema, "tcc_pkey");
     s.tcc_by_due = relation_named(schema, "tcc_due_at_idx");

@@ -20,7 +20,6 @@ extern "C" {
 #include "access/genam.h"
 #include "access/heapam.h"
 #include "access/htup_details.h"
-#include "access/multixact.h"
 #include "access/relation.h"
 #include "access/skey.h"
 #include "access/table.h"

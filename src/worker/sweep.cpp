@@ -93,12 +93,13 @@ void sweep_if_due(Database &database, MemoryContext context) {
     static Part part;
     part = {};
     part.last = database.sweep_after;
-    bool found = false;
-    try_in_transaction(context, [&] {
+    bool is_read = false;
+    const char *error = try_in_transaction(context, [&] {
         if (ready_database() != &database) return;
         find_part(database, database.sweep_horizon, part);
-        found = true;
+        is_read = true;
     });
+    const bool found = !error && is_read;
     if (!found && part.last == database.sweep_after) {  // from the beginning, after the interval
         write_time(database.swept_at, GetCurrentTimestamp());
         pg_atomic_write_u32(&database.unfolded, 1);

@@ -109,12 +109,10 @@ bool fold_long_tails(Database &database, MemoryContext context) {
     for (int i = 0; i < count; ++i) {
         CHECK_FOR_INTERRUPTS();
         std::int64_t left = 0;  // where it cannot be folded, too
-        try_in_transaction(context, [&] {
+        const char *error = try_in_transaction(context, [&] {
             if (ready_database() == &database) left = try_fold_account(accounts[i]);
         });
-        if (left < settings.fold_threshold) continue;
-        call_fold(database, accounts[i]);
-        left_some = true;
+        if (!error && left >= settings.fold_threshold) left_some = queue_account(database, accounts[i]);
     }
     return left_some;
 }
@@ -144,7 +142,9 @@ bool expire_holds(MemoryContext context) {
         const char *error = try_in_transaction(context, [&] {
             if (Database *database = ready_database()) expired = expire_overdue(*database, kHoldsAtOnce);
         });
-        if (error) expire_one_by_one(context);
+        if (!error) continue;
+        expired = 0;
+        expire_one_by_one(context);
     } while (expired == kHoldsAtOnce && waiting_databases() == 0);
     return expired == kHoldsAtOnce;
 }
@@ -159,20 +159,6 @@ Database *entry_if_needed() {
     return next_deadline(DT_NOBEGIN, DT_NOBEGIN) == DT_NOEND ? nullptr : &current_database();
 }
 
-// Makes this process the worker of its database; null if it needs none, or has one.
-Database *register_self() {
-    begin();
-    const bool is_installed = OidIsValid(get_extension_oid("ledger", true));
-    Database *database = entry_if_needed();
-    if (is_installed) free_dead_entries();
-    commit();
-    if (database || !is_installed)
-        forget_calls(MyDatabaseId, database);  // those of extensions that have gone
-    std::uint32_t none = 0;
-    const auto pid = static_cast<std::uint32_t>(MyProcPid);
-    return database && pg_atomic_compare_exchange_u32(&database->worker_pid, &none, pid) ? database : nullptr;
-}
-
 // A worker that fails is started again after the launcher's pause; one that leaves,
 // when the next thing is due, but not at once: who waits to drop the database shall
 // have time.
@@ -184,6 +170,23 @@ void unregister_self(int code, Datum database) {
         call_worker_at(*entry, DT_NOBEGIN);
     pg_atomic_write_u32(&entry->worker_pid, 0);
     wake_launcher();
+}
+
+// Makes this process the worker of its database until it ends; null if it needs none, or has one.
+// In one transaction, which keeps the tables from being replaced, so that the entry stays theirs.
+Database *register_self() {
+    begin();
+    const bool is_installed = OidIsValid(get_extension_oid("ledger", true));
+    if (is_installed) free_dead_entries();
+    Database *database = entry_if_needed();
+    std::uint32_t none = 0;
+    const auto pid = static_cast<std::uint32_t>(MyProcPid);
+    const bool is_first = database && pg_atomic_compare_exchange_u32(&database->worker_pid, &none, pid);
+    if (is_first) before_shmem_exit(unregister_self, PointerGetDatum(database));
+    commit();
+    if (database || !is_installed)
+        forget_calls(MyDatabaseId, database);  // those of extensions that have gone
+    return is_first ? database : nullptr;
 }
 
 void rest() {
@@ -311,7 +314,5 @@ void ledger_worker_main(Datum database_oid) {
     BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(database_oid), InvalidOid, 0);
     choose_settings();
     Database *database = register_self();
-    if (!database) return;
-    before_shmem_exit(unregister_self, PointerGetDatum(database));
-    work(*database);
+    if (database) work(*database);
 }
