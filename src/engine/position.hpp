@@ -9,18 +9,19 @@
 namespace ledger {
 
 // Calls visit(const TransferRow &) for each transfer of the account on one side
-// from the horizon on that the snapshot shows, in order of txid, until it returns false.
+// from the horizon on that the snapshot shows, in order of txid or backward, until it returns
+// false.
 template <typename Visit>
 void scan_tail_side(Relation transfer, Side side, Snapshot snapshot, AccountId account, Txid horizon,
-                    Visit visit) {
+                    Visit visit, ScanDirection direction = ForwardScanDirection) {
     const bool is_debit = side == Side::debit;
     ScanKeyData keys[2];
     key_bigint(keys[0], is_debit ? TransferColumn::debit_account : TransferColumn::credit_account,
                BTEqualStrategyNumber, static_cast<std::int64_t>(account));
     key_bigint(keys[1], TransferColumn::txid, BTGreaterEqualStrategyNumber,
                static_cast<std::int64_t>(horizon));
-    scan_index(transfer, is_debit ? storage().transfer_by_debit : storage().transfer_by_credit, snapshot,
-               keys, 2, [&](HeapTuple tuple) { return visit(*row_of<TransferRow>(tuple)); });
+    scan_index_in(direction, transfer, is_debit ? storage().transfer_by_debit : storage().transfer_by_credit,
+                  snapshot, keys, 2, [&](HeapTuple tuple) { return visit(*row_of<TransferRow>(tuple)); });
 }
 
 // The account's folded row: its horizon and totals; zeros where there is none.

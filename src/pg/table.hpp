@@ -71,12 +71,6 @@ void scan_index(Relation table, Oid index_id, Snapshot snapshot, ScanKeyData *ke
     scan_index_in(ForwardScanDirection, table, index_id, snapshot, keys, key_count, visit);
 }
 
-template <typename Visit>
-void scan_index_backward(Relation table, Oid index_id, Snapshot snapshot, ScanKeyData *keys, int key_count,
-                         Visit visit) {
-    scan_index_in(BackwardScanDirection, table, index_id, snapshot, keys, key_count, visit);
-}
-
 // The first matching row as a copy in the current memory context, or null.
 inline HeapTuple find_row(Relation table, Oid index_id, Snapshot snapshot, ScanKeyData *keys, int key_count) {
     HeapTuple found = nullptr;

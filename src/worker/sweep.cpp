@@ -23,18 +23,12 @@ struct Part {
 
 // The newest transfer of one side of the account's tail; 0 if it has none.
 Txid newest_in_tail(Relation transfer, Side side, Snapshot snapshot, AccountId account, Txid horizon) {
-    const bool is_debit = side == Side::debit;
-    ScanKeyData keys[2];
-    key_bigint(keys[0], is_debit ? TransferColumn::debit_account : TransferColumn::credit_account,
-               BTEqualStrategyNumber, static_cast<std::int64_t>(account));
-    key_bigint(keys[1], TransferColumn::txid, BTGreaterEqualStrategyNumber,
-               static_cast<std::int64_t>(horizon));
     Txid newest{0};
-    scan_index_backward(transfer, is_debit ? storage().transfer_by_debit : storage().transfer_by_credit,
-                        snapshot, keys, 2, [&](HeapTuple tuple) {
-                            newest = row_of<TransferRow>(tuple)->txid;
-                            return false;
-                        });
+    const auto note = [&](const TransferRow &row) {
+        newest = row.txid;
+        return false;
+    };
+    scan_tail_side(transfer, side, snapshot, account, horizon, note, BackwardScanDirection);
     return newest;
 }
 
