@@ -316,6 +316,11 @@ BEGIN
 END
 $$;
 
--- Overdue holds are found from the side that they are held for, too.
+-- Overdue holds are found from the side that they are held for, too; and what is resolved
+-- stays out of the indexes by deadline.
 
-CREATE INDEX hold_credit_account_due_at_idx ON ledger_data.hold (credit_account, due_at);
+DROP INDEX ledger_data.hold_due_at_idx;
+DROP INDEX ledger_data.hold_debit_account_due_at_idx;
+CREATE INDEX hold_due_at_idx ON ledger_data.hold (due_at) WHERE due_at < 'infinity';
+CREATE INDEX hold_debit_account_due_at_idx ON ledger_data.hold (debit_account, due_at) WHERE due_at < 'infinity';
+CREATE INDEX hold_credit_account_due_at_idx ON ledger_data.hold (credit_account, due_at) WHERE due_at < 'infinity';

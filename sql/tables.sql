@@ -75,9 +75,10 @@ CREATE TABLE ledger_data.hold (
     state          smallint    NOT NULL,
     is_branch      boolean     NOT NULL      -- of a TCC transaction, which alone resolves it
 ) USING heap WITH (fillfactor = 85);
-CREATE INDEX hold_due_at_idx ON ledger_data.hold (due_at);
-CREATE INDEX hold_debit_account_due_at_idx ON ledger_data.hold (debit_account, due_at);
-CREATE INDEX hold_credit_account_due_at_idx ON ledger_data.hold (credit_account, due_at);
+-- What is resolved stays out of these (src/engine/hold.cpp).
+CREATE INDEX hold_due_at_idx ON ledger_data.hold (due_at) WHERE due_at < 'infinity';
+CREATE INDEX hold_debit_account_due_at_idx ON ledger_data.hold (debit_account, due_at) WHERE due_at < 'infinity';
+CREATE INDEX hold_credit_account_due_at_idx ON ledger_data.hold (credit_account, due_at) WHERE due_at < 'infinity';
 COMMENT ON TABLE ledger_data.hold IS 'holds and what became of them';
 
 -- TCC transactions. state: 1 trying, 2 confirming, 3 confirmed, 4 canceling,

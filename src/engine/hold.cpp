@@ -23,13 +23,20 @@ HeapTuple form_hold(TupleDesc shape, const HoldRow &row) {
     return heap_form_tuple(shape, values, nulls);
 }
 
-void write_hold(Hold &hold) {
-    with_table(storage().hold, RowExclusiveLock, [&](Relation table) {
-        HeapTuple tuple = form_hold(RelationGetDescr(table), hold.row);
-        CatalogTupleUpdate(table, &hold.tid, tuple);
-        hold.tid = tuple->t_self;
+// The indexes by deadline have no hold without one: what is resolved stays out of them, so that
+// they are as large as what is open (storage.cpp, check_indexes).
+ItemPointerData put_hold(const HoldRow &row, ItemPointer replaced) {
+    const ItemPointerData tid = with_table(storage().hold, RowExclusiveLock, [&](Relation table) {
+        HeapTuple tuple = form_hold(RelationGetDescr(table), row);
+        write_row(table, replaced, tuple, row.due_at != DT_NOEND);
+        return tuple->t_self;
     });
     CommandCounterIncrement();
+    return tid;
+}
+
+void write_hold(Hold &hold) {
+    hold.tid = put_hold(hold.row, &hold.tid);
     const bool is_open = hold.row.state == HoldState::open;
     for (const AccountId account : {hold.row.debit_account, hold.row.credit_account}) {
         AccountUse &use = use_account(account);
@@ -173,9 +180,7 @@ void append_hold(Order &order, TimestampTz due_at, bool is_branch) {
     append(&order, 1);
     const HoldRow row = {order.id, order.source.id, order.destination.id, order.amount,
                          0,        due_at,          HoldState::open,      is_branch};
-    with_table(storage().hold, RowExclusiveLock,
-               [&](Relation table) { CatalogTupleInsert(table, form_hold(RelationGetDescr(table), row)); });
-    CommandCounterIncrement();
+    put_hold(row, nullptr);
     for (const AccountId account : {row.debit_account, row.credit_account})
         note_due(use_account(account), due_at);
     call_worker_at(current_database(), due_at);

@@ -19,13 +19,28 @@ Oid relation_named(Oid schema, const char *name) {
     return relation;
 }
 
-// Rows are indexed as PostgreSQL indexes its catalogs, which knows no partial
-// or expression indexes: one of these would silently go wrong.
-void check_indexes(Relation table) {
+// WHERE column < 'infinity', nothing else.
+bool is_before_infinity(List *predicate, AttrNumber column) {
+    if (list_length(predicate) != 1 || !IsA(linitial(predicate), OpExpr)) return false;
+    const auto *comparison = linitial_node(OpExpr, predicate);
+    const auto *left = static_cast<const Node *>(linitial(comparison->args));
+    const auto *right = static_cast<const Node *>(lsecond(comparison->args));
+    if (comparison->opfuncid != F_TIMESTAMPTZ_LT || !IsA(left, Var) || !IsA(right, Const)) return false;
+    const auto *infinity = reinterpret_cast<const Const *>(right);
+    return reinterpret_cast<const Var *>(left)->varattno == column && !infinity->constisnull &&
+           DatumGetTimestampTz(infinity->constvalue) == DT_NOEND;
+}
+
+// Rows are indexed without the executor, as PostgreSQL indexes its catalogs. Of a partial index or
+// one with expressions nobody would ask which rows belong in it: it would silently go wrong. But
+// those of holds by their deadline are known (hold.cpp, put_hold).
+void check_indexes(Relation table, AttrNumber deadline) {
     ListCell *cell;
     foreach (cell, RelationGetIndexList(table)) {
         Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-        if (RelationGetIndexExpressions(index) != NIL || RelationGetIndexPredicate(index) != NIL)
+        List *predicate = RelationGetIndexPredicate(index);
+        const bool is_known = predicate == NIL || is_before_infinity(predicate, deadline);
+        if (RelationGetIndexExpressions(index) != NIL || !is_known)
             ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                     errmsg("index \"%s\" on a table of the ledger is partial or has expressions",
                            RelationGetRelationName(index)),
@@ -43,7 +58,8 @@ void check_access_method(Relation table) {
 }
 
 // A table with another number of columns than this library maps belongs to another version.
-Oid table_named(Oid schema, const char *name, int column_count) {
+// deadline: the column by which it may have partial indexes.
+Oid table_named(Oid schema, const char *name, int column_count, AttrNumber deadline = InvalidAttrNumber) {
     const Oid relation = relation_named(schema, name);
     with_table(relation, AccessShareLock, [&](Relation table) {
         const int columns = RelationGetNumberOfAttributes(table);
@@ -55,7 +71,7 @@ Oid table_named(Oid schema, const char *name, int column_count) {
                 errhint(
                     "Run ALTER EXTENSION ledger UPDATE, or restart the server with the matching library."));
         check_access_method(table);
-        check_indexes(table);
+        check_indexes(table, deadline);
     });
     return relation;
 }
@@ -95,7 +111,7 @@ Storage look_up() {
     s.client = table_named(schema, "client", ClientColumn::count);
     s.client_by_name = relation_named(schema, "client_pkey");
     s.request_by_expiry = relation_named(schema, "request_expires_at_idx");
-    s.hold = table_named(schema, "hold", HoldColumn::count);
+    s.hold = table_named(schema, "hold", HoldColumn::count, HoldColumn::due_at);
     s.hold_by_transfer = relation_named(schema, "hold_pkey");
     s.hold_by_due = relation_named(schema, "hold_due_at_idx");
     s.hold_by_debit = relation_named(schema, "hold_debit_account_due_at_idx");

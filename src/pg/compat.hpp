@@ -64,4 +64,14 @@ inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot s
 #endif
 }
 
+// Whoever else changed the row since is an error: the caller has locked it.
+inline void update_heap(Relation table, ItemPointer replaced, HeapTuple row) {
+#if PG_VERSION_NUM >= 160000
+    TU_UpdateIndexes indexes;
+    simple_heap_update(table, replaced, row, &indexes);
+#else
+    simple_heap_update(table, replaced, row);
+#endif
+}
+
 }  // namespace ledger::compat

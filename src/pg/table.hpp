@@ -130,14 +130,15 @@ void scan_index_where(Relation table, Oid index_id, Snapshot snapshot, ScanKeyDa
     index_close(index, AccessShareLock);
 }
 
-// Makes the index entries of rows that were just inserted. CatalogIndexInsert would make a
-// slot for each of them.
-inline void insert_index_entries(Relation table, CatalogIndexState indexes, TupleTableSlot **rows,
-                                 int count) {
+// Makes the index entries of rows that were just inserted; those of partial indexes only if
+// the caller says that the rows meet their conditions. CatalogIndexInsert would make a slot
+// for each row, and knows no partial indexes.
+inline void insert_index_entries(Relation table, CatalogIndexState indexes, TupleTableSlot **rows, int count,
+                                 bool in_partial_indexes) {
     for (int i = 0; i < indexes->ri_NumIndices; ++i) {
         Relation index = indexes->ri_IndexRelationDescs[i];
         IndexInfo *info = indexes->ri_IndexRelationInfo[i];
-        if (!info->ii_ReadyForInserts) continue;
+        if (!info->ii_ReadyForInserts || (info->ii_Predicate && !in_partial_indexes)) continue;
         const IndexUniqueCheck unique = index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO;
         for (int row = 0; row < count; ++row) {
             Datum values[INDEX_MAX_KEYS];
@@ -163,7 +164,7 @@ void append_in_batches(Relation table, CatalogIndexState indexes, int count, For
         MemoryContext caller = MemoryContextSwitchTo(scratch);
         for (int i = 0; i < batch; ++i) ExecStoreHeapTuple(form(shape, done + i), rows[i], true);
         table_multi_insert(table, rows, batch, GetCurrentCommandId(true), 0, nullptr);
-        insert_index_entries(table, indexes, rows, batch);
+        insert_index_entries(table, indexes, rows, batch, true);
         MemoryContextSwitchTo(caller);
         for (int i = 0; i < batch; ++i) ExecClearTuple(rows[i]);
         MemoryContextReset(scratch);
@@ -183,6 +184,21 @@ void append_rows(Oid table_id, int count, Form form) {
             append_in_batches(table, indexes, count, form);
         CatalogCloseIndexes(indexes);
     });
+}
+
+// Inserts a row, or a new version of the row at replaced. Its t_self is where it is then.
+inline void write_row(Relation table, ItemPointer replaced, HeapTuple row, bool in_partial_indexes) {
+    if (replaced)
+        compat::update_heap(table, replaced, row);
+    else
+        simple_heap_insert(table, row);
+    if (HeapTupleIsHeapOnly(row)) return;  // the entries of the version before lead to it
+    CatalogIndexState indexes = CatalogOpenIndexes(table);
+    TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(table), &TTSOpsHeapTuple);
+    ExecStoreHeapTuple(row, slot, false);
+    insert_index_entries(table, indexes, &slot, 1, in_partial_indexes);
+    ExecDropSingleTupleTableSlot(slot);
+    CatalogCloseIndexes(indexes);
 }
 
 // A row whose columns lead with the fixed-width struct Row.

@@ -70,6 +70,31 @@ gives("SELECT ledger.transfer('floored', 'other', 1)", 'LG001', 'a floor that is
 gives("SELECT ledger.transfer('other', 'capped', 1)", 'LG005', 'a ceiling that is there is exceeded');
 healthy($node, 'postgres', 'the ends of the range');
 
+# --- the indexes of holds by their deadline have what is open and has one, nothing else
+
+sql(q{SELECT ledger.open_account(name, 'BIG', floor => NULL) FROM unnest('{payer,payee}'::text[]) AS name;
+	SELECT ledger.post_hold(ledger.hold('payer', 'payee', 5, ttl => '1 day')) FROM generate_series(1, 20);
+	SELECT ledger.void_hold(ledger.hold('payer', 'payee', 5, ttl => '1 day')) FROM generate_series(1, 20);
+	SELECT ledger.void_hold(ledger.hold('payer', 'payee', 5, ttl => NULL)) FROM generate_series(1, 20);
+	SELECT ledger.hold('payer', 'payee', 5, ttl => NULL);
+	SELECT ledger.post_hold(ledger.hold('payer', 'payee', 5, ttl => '1 day'), 2, final => false);
+	SELECT ledger.hold('payer', 'payee', 5, ttl => '1 microsecond');
+	SELECT ledger.expire_holds()});
+sql('VACUUM (INDEX_CLEANUP ON) ledger_data.hold');
+is(sql(q{SELECT string_agg(relname || ' ' || reltuples, ', ' ORDER BY relname) FROM pg_class
+	WHERE relnamespace = 'ledger_data'::regnamespace AND relkind = 'i' AND relname LIKE 'hold%due%'}),
+	'hold_credit_account_due_at_idx 1, hold_debit_account_due_at_idx 1, hold_due_at_idx 1', 'what is resolved, or has no deadline, is in no index by deadline');
+is(sql(q{CREATE EXTENSION amcheck; SELECT count(bt_index_check(indexrelid, true)) FROM pg_index
+	WHERE indrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'ledger_data'::regnamespace)}), sql(q{SELECT count(*) FROM pg_index
+	WHERE indrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'ledger_data'::regnamespace)}), 'amcheck finds every row in every index');
+foreach my $condition ("due_at < '2100-01-01'", "due_at > '-infinity'", "due_at <= 'infinity'", "due_at < 'infinity' AND amount > 0", 'amount < 5')
+{
+	sql("CREATE INDEX odd ON ledger_data.hold (amount) WHERE $condition");
+	refused($node, 'postgres', "SELECT ledger.hold('payer', 'payee', 1)", '55000', "an index of holds WHERE $condition is refused");
+	sql('DROP INDEX ledger_data.odd');
+}
+healthy($node, 'postgres', 'the indexes of holds');
+
 # --- the memory of a slot
 
 sub size_of { my ($name) = @_; return sql("SELECT size FROM pg_shmem_allocations WHERE name = '$name'"); }
