@@ -6,8 +6,8 @@
 EXTENSION = ledger
 MODULE_big = ledger
 SQL_PARTS = $(addprefix sql/,schema.sql tables.sql request.sql account.sql transfer.sql hold.sql tcc.sql balance.sql stock.sql chain.sql operations.sql audit.sql access.sql)
-DATA = sql/ledger--0.1.sql sql/ledger--0.1--0.2.sql
-DATA_built = sql/ledger--0.2.sql
+DATA = sql/ledger--0.1.sql sql/ledger--0.1--0.2.sql sql/ledger--0.2.sql sql/ledger--0.2--0.3.sql
+DATA_built = sql/ledger--0.3.sql
 sources = $(sort $(wildcard src/*.cpp src/*/*.cpp))
 headers = $(wildcard src/*/*.hpp)
 OBJS = $(sources:.cpp=.o)
@@ -42,7 +42,7 @@ all: clients
 $(OBJS): $(headers) Makefile
 
 # The script in one piece, each part under its name.
-sql/ledger--0.2.sql: $(SQL_PARTS) Makefile
+sql/ledger--0.3.sql: $(SQL_PARTS) Makefile
 	@{ printf '%s\n' '-- Made of the parts in sql/ by the Makefile. Do not edit.' \
 		'\echo Use "CREATE EXTENSION ledger" to load this file. \quit'; \
 	   for part in $(SQL_PARTS); do printf '\n-- %s\n\n' "$$part"; cat "$$part"; done; } > $@

@@ -22,7 +22,7 @@
 
 namespace {
 
-constexpr const char *kVersion = "0.2";
+constexpr const char *kVersion = "0.3";
 constexpr int kCouldNotVerify = 2;
 
 constexpr const char *kHelp =

@@ -1,4 +1,4 @@
-# ALTER EXTENSION ledger UPDATE from the first release, with data in it: the library
+# ALTER EXTENSION ledger UPDATE from each earlier release, with data in it: the library
 # works with the old SQL, and after the update the ledger is as one newly made.
 
 use strict;
@@ -25,27 +25,31 @@ sub differences
 
 my $sql = sub { my ($database, $statement) = @_; return $node->safe_psql($database, $statement) };
 my $newest = $sql->('postgres', q{SELECT default_version FROM pg_available_extensions WHERE name = 'ledger'});
-$sql->('postgres', 'CREATE ROLE app; CREATE DATABASE updated; CREATE DATABASE restored; CREATE DATABASE fresh');
+$sql->('postgres', 'CREATE ROLE app; CREATE DATABASE restored; CREATE DATABASE fresh');
 
-# --- the first release's SQL under the present library
+# --- the SQL of an earlier release under the present library, and then the update
 
-create_ledger($node, 'updated', '0.1');
-$sql->('updated', "SELECT ledger.grant_access('app', 'writer')");
-fill_ledger($node, 'updated', 'first');
-my $digest = $sql->('updated', 'SELECT ledger.digest()');
-carries_on($node, 'updated', 'first', $digest, '0.1');
-fill_ledger($node, 'updated', 'second');
+my @releases = ('0.1', '0.2');
+foreach my $release (@releases)
+{
+	my $updated = "updated from $release";
+	$sql->('postgres', qq{CREATE DATABASE "$updated"});
+	create_ledger($node, $updated, $release);
+	$sql->($updated, "SELECT ledger.grant_access('app', 'writer')");
+	fill_ledger($node, $updated, 'first');
+	my $digest = $sql->($updated, 'SELECT ledger.digest()');
+	carries_on($node, $updated, 'first', $digest, $release);
+	fill_ledger($node, $updated, 'second');
 
-# --- the update
-
-my $content = content($node, 'updated');
-$sql->('updated', 'ALTER EXTENSION ledger UPDATE');
-is($sql->('updated', q{SELECT extversion FROM pg_extension WHERE extname = 'ledger'}), $newest, 'it is the present version');
-same_content($node, 'updated', $content, 'updated');
-carries_on($node, 'updated', 'second', $digest, 'updated');
-fill_ledger($node, 'updated', 'third');
-carries_on($node, 'updated', 'third', $digest, 'updated, filled again');
-$sql->('updated', "SELECT ledger.grant_access('app', 'writer')");
+	my $content = content($node, $updated);
+	$sql->($updated, 'ALTER EXTENSION ledger UPDATE');
+	is($sql->($updated, q{SELECT extversion FROM pg_extension WHERE extname = 'ledger'}), $newest, "$updated: it is the present version");
+	same_content($node, $updated, $content, $updated);
+	carries_on($node, $updated, 'second', $digest, $updated);
+	fill_ledger($node, $updated, 'third');
+	carries_on($node, $updated, 'third', $digest, "$updated, filled again");
+	$sql->($updated, "SELECT ledger.grant_access('app', 'writer')");
+}
 
 # --- the catalogs
 
@@ -53,10 +57,10 @@ create_ledger($node, 'fresh');
 $sql->('fresh', "SELECT ledger.grant_access('app', 'writer')");
 my $fresh = $sql->('fresh', $catalog);
 cmp_ok(scalar(split /\n/, $fresh), '>', 1000, 'the catalogs say much of the extension');
-is(differences($sql->('updated', $catalog), $fresh), '', 'an updated extension is as a new one');
+is(differences($sql->("updated from $_", $catalog), $fresh), '', "updated from $_, it is as a new one") foreach @releases;
 
 my $dump = PostgreSQL::Test::Utils::tempdir() . '/updated.dump';
-$node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr('updated') ], 'pg_dump');
+$node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr("updated from $releases[0]") ], 'pg_dump');
 $node->command_ok([ 'pg_restore', '-e', '-d', $node->connstr('restored'), $dump ], 'pg_restore');
 is(differences($sql->('restored', $catalog), $fresh), '', 'so is a restored one');
 
