@@ -13,10 +13,10 @@ headers = $(wildcard src/*/*.hpp)
 OBJS = $(sources:.cpp=.o)
 CLIENTS = $(patsubst client/%.cpp,build/%,$(wildcard client/*.cpp))
 
-REGRESS = setup account transfer invariants batch limits savepoint stock reads hold tcc guard access request key arguments signature hostile audit seal
+REGRESS = setup account transfer invariants batch limits savepoint stock reads hold tcc guard access request key arguments role size signature hostile audit seal
 # Outputs go to build/: pg_regress would take sql/account.sql for a test of that name.
 REGRESS_OPTS = --inputdir=test --outputdir=build/regress --encoding=UTF8 --load-extension=ledger
-ISOLATION = snapshot escrow limits_in_flight prepared reversal fold first_use requests_in_flight keys_in_flight holds_in_flight tcc_in_flight chain audit_in_flight
+ISOLATION = snapshot escrow limits_in_flight prepared reversal fold first_use requests_in_flight keys_in_flight roles_in_flight holds_in_flight tcc_in_flight chain audit_in_flight
 ISOLATION_OPTS = --inputdir=test --outputdir=build/isolation --load-extension=ledger
 
 EXTRA_CLEAN = build $(DATA_built)

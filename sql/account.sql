@@ -17,6 +17,10 @@ CREATE FUNCTION ledger_data.refuse(condition text, message text, detail text, hi
     LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ledger_refuse';
 COMMENT ON FUNCTION ledger_data.refuse(text, text, text, text) IS 'raises one of the ledger''s conditions by name';
 
+CREATE FUNCTION ledger_data.check_size(what text, value jsonb) RETURNS void
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'ledger_check_size';
+COMMENT ON FUNCTION ledger_data.check_size(text, jsonb) IS 'raises LG017 if metadata, or another text, is larger than ledger.max_metadata';
+
 CREATE FUNCTION ledger.create_asset(code text, scale integer DEFAULT 0, description text DEFAULT NULL, key text DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -44,6 +48,7 @@ BEGIN
             DETAIL = pg_catalog.format('The scale given is %s.', scale),
             HINT = 'The scale is the number of decimal places: 2 for USD, 0 for JPY.';
     END IF;
+    PERFORM ledger_data.check_size('description', pg_catalog.to_jsonb(description));
     INSERT INTO ledger_data.asset (id, scale, code, unit, description)
         VALUES (ledger_data.next_id(), create_asset.scale, create_asset.code,
                 ('1e-' || create_asset.scale)::numeric, create_asset.description)
@@ -93,6 +98,7 @@ BEGIN
             DETAIL = pg_catalog.format('The code given has %s characters.', pg_catalog.char_length(code)),
             HINT = 'Put longer names into metadata.';
     END IF;
+    PERFORM ledger_data.check_size('metadata', metadata);
     SELECT a.* INTO unit FROM ledger_data.asset AS a WHERE a.code = open_account.asset;
     IF NOT FOUND THEN
         PERFORM ledger_data.refuse('unknown_asset',

@@ -6,7 +6,7 @@
 CREATE FUNCTION ledger_data.recall(key text, arguments jsonb) RETURNS jsonb
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_recall';
 COMMENT ON FUNCTION ledger_data.recall(text, jsonb) IS
-'the answer given to a call under this key, JSON null for none, or NULL if it has not been made; LG301 with other arguments';
+'the answer given to a call under this key, JSON null for none, or NULL if it has not been made; LG301 with other arguments, LG308 where it is another role''s';
 
 CREATE FUNCTION ledger_data.remember(key text, arguments jsonb, answer jsonb, transfer bigint) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_remember';
@@ -49,12 +49,12 @@ CREATE FUNCTION ledger.begin_request(key text, payload jsonb DEFAULT NULL, scope
                                      OUT state text, OUT response jsonb, OUT attempt integer) RETURNS record
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_begin_request';
 COMMENT ON FUNCTION ledger.begin_request(text, jsonb, text, interval, interval, boolean) IS
-'Asks whether to do a request''s work. new: do it, then complete_request or fail_request. in_progress: another caller has it. completed, failed: the response stored. Never waits for another transaction. Exactly one of any number of concurrent callers gets new. After lease, or a retryable failure, the next caller gets new with attempt + 1. ttl: kept at least so long. LG301: seen with another payload. LG303: no valid token, where one is required.';
+'Asks whether to do a request''s work. new: do it, then complete_request or fail_request. in_progress: another caller has it. completed, failed: the response stored. Never waits for another transaction. Exactly one of any number of concurrent callers gets new. After lease, or a retryable failure, the next caller gets new with attempt + 1. ttl: kept at least so long. LG301: seen with another payload. LG303: no valid token, where one is required. LG308: another role''s. LG017: a payload, lease or ttl beyond the limits.';
 
 CREATE FUNCTION ledger.complete_request(key text, response jsonb DEFAULT NULL, scope text DEFAULT 'default', attempt integer DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_complete_request';
 COMMENT ON FUNCTION ledger.complete_request(text, jsonb, text, integer) IS
-'Stores the response of a request in progress, for good. attempt: the one begin_request returned; without it the session that began the request is known, or any for a first attempt. LG302 unknown, LG304 not in progress, LG305 another attempt has begun since.';
+'Stores the response of a request in progress, for good. attempt: the one begin_request returned; without it the session that began the request is known, or any for a first attempt. LG302 unknown, LG304 not in progress, LG305 another attempt has begun since, LG308 another role''s, LG017 a response beyond ledger.max_response.';
 
 CREATE FUNCTION ledger.fail_request(key text, error jsonb DEFAULT NULL, scope text DEFAULT 'default', retryable boolean DEFAULT true,
                                     attempt integer DEFAULT NULL) RETURNS void
@@ -65,7 +65,7 @@ COMMENT ON FUNCTION ledger.fail_request(text, jsonb, text, boolean, integer) IS
 CREATE FUNCTION ledger.accept_message(consumer text, message_id text) RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_accept_message';
 COMMENT ON FUNCTION ledger.accept_message(text, text) IS
-'The inbox: true the first time a consumer sees a message, false ever after, for ledger.key_ttl. Waits for a transaction that is accepting the same message.';
+'The inbox: true the first time a consumer sees a message, false ever after, for ledger.key_ttl. Waits for a transaction that is accepting the same message. LG308: another role''s.';
 
 CREATE FUNCTION ledger.purge_requests(max integer DEFAULT 10000) RETURNS integer
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ledger_purge_requests';
@@ -85,10 +85,11 @@ SELECT CASE r.kind WHEN 1 THEN 'request' WHEN 2 THEN 'call' WHEN 3 THEN 'message
        r.response,
        NULLIF(r.transfer, 0) AS transfer_id,
        r.begun_at,
-       r.expires_at
+       r.expires_at,
+       r.role
 FROM ledger_data.request AS r;
 COMMENT ON VIEW ledger.requests IS
-'the registry: requests, calls under a key, messages of inboxes (scope: the consumer) and nonces (scope: the client). Of a token not used yet, key shows the beginning alone';
+'the registry: requests, calls under a key, messages of inboxes (scope: the consumer) and nonces (scope: the client), and the role that each belongs to. Of a token not used yet, key shows the beginning alone';
 
 -- Signed requests.
 

@@ -173,6 +173,7 @@ CREATE TABLE ledger_data.request (
     arguments    jsonb,                 -- a call's function and arguments
     response     jsonb,
     issued_at    timestamptz,           -- of a token
+    role         text,                  -- that it belongs to: a name; NULL: everybody's, of a version before 0.3 or a nonce
     PRIMARY KEY (key, scope, kind)      -- the key first: it alone decides nearly every comparison
 ) USING heap WITH (fillfactor = 85);
 CREATE INDEX request_expires_at_idx ON ledger_data.request (expires_at);

@@ -3,6 +3,7 @@
 // The row in ledger_data.account and the slot change together: the slot at once
 // where the new limits are stricter, at commit where they are looser.
 #include "engine/hold.hpp"
+#include "engine/size.hpp"
 #include "engine/storage.hpp"
 #include "engine/transaction.hpp"
 #include "pg/error.hpp"
@@ -149,7 +150,9 @@ LEDGER_FUNCTION(ledger_alter_account) {
         put_digest(arguments, "metadata", fcinfo->args[3]);
     });
     if (recall(call).answer) PG_RETURN_VOID();
-    change_account(fcinfo, metadata_argument(fcinfo, 3), [&](const Account &account, Limits &limits) {
+    Jsonb *metadata = metadata_argument(fcinfo, 3);
+    if (metadata) check_text_size(metadata, Sized::metadata);
+    change_account(fcinfo, metadata, [&](const Account &account, Limits &limits) {
         limits.floor = limit_argument(fcinfo, 1, account, limits.floor, kFloorNone);
         limits.ceiling = limit_argument(fcinfo, 2, account, limits.ceiling, kCeilingNone);
         if (limits.floor > limits.ceiling)

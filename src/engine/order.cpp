@@ -1,5 +1,6 @@
 #include "engine/order.hpp"
 
+#include "engine/size.hpp"
 #include "pg/error.hpp"
 #include "pg/numeric.hpp"
 
@@ -30,7 +31,7 @@ std::int32_t max_argument(FunctionCallInfo fcinfo, int number) {
 }
 
 Jsonb *metadata_argument(FunctionCallInfo fcinfo, int number) {
-    return number < PG_NARGS() && !PG_ARGISNULL(number) ? PG_GETARG_JSONB_P(number) : nullptr;
+    return number < PG_NARGS() ? sized_argument(fcinfo, number, Sized::metadata) : nullptr;
 }
 
 Elements array_argument(FunctionCallInfo fcinfo, int number, const char *name, Oid type) {

@@ -13,7 +13,8 @@ std::int64_t bigint_argument(FunctionCallInfo fcinfo, int number, const char *na
 // How many to do at most: 1 or more, or an error 22023.
 std::int32_t max_argument(FunctionCallInfo fcinfo, int number);
 
-// The argument, null if it is NULL or the call has none.
+// The argument, null if it is NULL or the call has none; LG017 if it is too large. The size of
+// its text is checked where that is made (take) or by check_text_size.
 Jsonb *metadata_argument(FunctionCallInfo fcinfo, int number);
 
 // An array argument taken apart.

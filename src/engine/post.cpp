@@ -4,6 +4,7 @@
 #include "engine/hold.hpp"
 #include "engine/lane.hpp"
 #include "engine/settings.hpp"
+#include "engine/size.hpp"
 #include "engine/storage.hpp"
 #include "engine/transaction.hpp"
 #include "pg/bytes.hpp"
@@ -116,6 +117,7 @@ void link_order(Database &database, Order &order) {
     TransferRecord record = {
         {},        order.kind, order.source.id,           order.destination.id,   order.amount,
         order.ref, order.txid, unix_us(order.created_at), text_of(order.metadata)};
+    if (record.metadata) check_size(record.metadata->size(), Sized::metadata);
     order.hash = link(database, record, order.created_at);
     order.id = TransferId{record.place.id};
     order.lane = record.place.lane;

@@ -5,10 +5,16 @@
 
 namespace ledger {
 
+namespace {
+
+constexpr int kLargestKilobytes = 1 << 20;  // a value of PostgreSQL has at most 1 GB
+
+}  // namespace
+
 void define_settings() {
     DefineCustomIntVariable(
         "ledger.slots", "Accounts that shared memory has room for at a time.",
-        "A slot in use by a transaction is never evicted. Each takes 132 to 136 bytes, and 40 "
+        "A slot in use by a transaction is never evicted. Each takes 134 to 138 bytes, and 40 "
         "more where max_prepared_transactions is above 0.",
         &settings.slots, 131072, 16, 1 << 24, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("ledger.databases",
@@ -60,6 +66,23 @@ void define_settings() {
                             "How far the time of a signed request may be from the server's clock.", nullptr,
                             &settings.signature_window_s, 60, 1, 86400, PGC_SUSET, GUC_UNIT_S, nullptr,
                             nullptr, nullptr);
+    DefineCustomIntVariable(
+        "ledger.database_share",
+        "Sets the maximum percentage of ledger.slots that one database may hold while others use a ledger.",
+        "At its share a database puts out accounts of its own.", &settings.database_share, 90, 1, 100,
+        PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("ledger.max_metadata", "Sets the maximum size of metadata, as jsonb and as text.",
+                            nullptr, &settings.max_metadata_kb, 64, 1, kLargestKilobytes, PGC_SUSET,
+                            GUC_UNIT_KB, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "ledger.max_payload",
+        "Sets the maximum size of the payload of a request, and of the arguments of a call under a key.",
+        nullptr, &settings.max_payload_kb, 1024, 1, kLargestKilobytes, PGC_SUSET, GUC_UNIT_KB, nullptr,
+        nullptr, nullptr);
+    DefineCustomIntVariable("ledger.max_response",
+                            "Sets the maximum size of the response or error of a request.",
+                            "It applies to the jsonb and to its text.", &settings.max_response_kb, 1024, 1,
+                            kLargestKilobytes, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("ledger");
 }
 

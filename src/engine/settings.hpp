@@ -17,6 +17,10 @@ struct Settings {
     char *signing_key_file;  // ledger.signing_key_file: with which digests are signed; empty: none
     int key_ttl_s;           // ledger.key_ttl: how long keys, messages and their answers are kept at least
     int signature_window_s;  // ledger.signature_window: how far a signed request's time may be off
+    int database_share;      // ledger.database_share: percent of the slots that one database may hold
+    int max_metadata_kb;     // ledger.max_metadata: largest metadata
+    int max_payload_kb;      // ledger.max_payload: largest payload, and arguments of a call under a key
+    int max_response_kb;     // ledger.max_response: largest response or error of a request
 };
 
 inline Settings settings = {};

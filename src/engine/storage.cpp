@@ -59,11 +59,13 @@ void check_access_method(Relation table) {
 
 // A table with another number of columns than this library maps belongs to another version.
 // deadline: the column by which it may have partial indexes.
-Oid table_named(Oid schema, const char *name, int column_count, AttrNumber deadline = InvalidAttrNumber) {
+// earlier_count: of a version that the library works with, until ALTER EXTENSION UPDATE.
+Oid table_named(Oid schema, const char *name, int column_count, AttrNumber deadline = InvalidAttrNumber,
+                int earlier_count = 0) {
     const Oid relation = relation_named(schema, name);
     with_table(relation, AccessShareLock, [&](Relation table) {
         const int columns = RelationGetNumberOfAttributes(table);
-        if (columns != column_count)
+        if (columns != column_count && columns != earlier_count)
             ereport(
                 ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                 errmsg("table \"ledger_data.%s\" has %d columns, this library knows %d", name, columns,
@@ -106,7 +108,8 @@ Storage look_up() {
     s.transfer_by_debit = relation_named(schema, "transfer_debit_account_txid_idx");
     s.transfer_by_credit = relation_named(schema, "transfer_credit_account_txid_idx");
     s.installation = table_named(schema, "installation", InstallationColumn::count);
-    s.request = table_named(schema, "request", RequestColumn::count);
+    s.request = table_named(schema, "request", RequestColumn::count, InvalidAttrNumber,
+                            RequestColumn::count_before_0_3);
     s.request_by_key = relation_named(schema, "request_pkey");
     s.client = table_named(schema, "client", ClientColumn::count);
     s.client_by_name = relation_named(schema, "client_pkey");

@@ -209,7 +209,9 @@ struct RequestColumn {
         arguments,
         response,
         issued_at,
-        count = issued_at
+        role,
+        count = role,
+        count_before_0_3 = issued_at
     };
 };
 

@@ -21,6 +21,15 @@ bool is_too_negative(const Interval &span) {
     return is_too_long(opposite);
 }
 
+TimestampTz sum_of(TimestampTz time, Interval *span) {
+    return DatumGetTimestampTz(
+        DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(time), IntervalPGetDatum(span)));
+}
+
+const char *shown(Interval *span) {
+    return DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(span)));
+}
+
 }  // namespace
 
 Interval *interval_argument(FunctionCallInfo fcinfo, int number, const char *what) {
@@ -32,14 +41,20 @@ Interval *interval_argument(FunctionCallInfo fcinfo, int number, const char *wha
 
 TimestampTz time_after(TimestampTz now, Interval *span, const char *what) {
     TimestampTz then = now;
-    if (!is_too_long(*span) && !is_too_negative(*span))
-        then = DatumGetTimestampTz(
-            DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), IntervalPGetDatum(span)));
+    if (!is_too_long(*span) && !is_too_negative(*span)) then = sum_of(now, span);
     if (then <= now)
-        raise(Status::invalid_parameter_value,
-              psprintf("a %s of %s is out of range", what,
-                       DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(span)))),
+        raise(Status::invalid_parameter_value, psprintf("a %s of %s is out of range", what, shown(span)),
               nullptr, "Give a positive interval of at most 100 years, such as '5 minutes'.");
+    return then;
+}
+
+TimestampTz time_within_a_year(TimestampTz now, Interval *span, const char *what) {
+    const bool is_long = is_too_long(*span) && !is_too_negative(*span);
+    const TimestampTz then = is_long ? DT_NOEND : time_after(now, span, what);
+    Interval year = {0, 0, MONTHS_PER_YEAR};
+    if (is_long || then > sum_of(now, &year))
+        raise(Status::value_too_large, psprintf("a %s of %s is too long", what, shown(span)), nullptr,
+              "Give a positive interval of at most 1 year, such as '5 minutes'.");
     return then;
 }
 

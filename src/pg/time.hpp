@@ -22,6 +22,9 @@ Interval *interval_argument(FunctionCallInfo fcinfo, int number, const char *wha
 // it by what): a request would otherwise be born dead, or never die.
 TimestampTz time_after(TimestampTz now, Interval *span, const char *what);
 
+// The same with a span of at most a year; LG017 for a longer one.
+TimestampTz time_within_a_year(TimestampTz now, Interval *span, const char *what);
+
 // The time that an argument of how long gives from now; DT_NOEND, never, for NULL.
 TimestampTz deadline_argument(FunctionCallInfo fcinfo, int number, const char *what);
 

@@ -2,7 +2,9 @@
 #include "request/call.hpp"
 
 #include "engine/settings.hpp"
+#include "engine/size.hpp"
 #include "pg/error.hpp"
+#include "pg/role.hpp"
 #include "request/purge.hpp"
 
 namespace ledger {
@@ -47,8 +49,10 @@ void keep(const Call &call, Jsonb *answer, TransferId transfer, TimestampTz now,
     request.row.attempt = 1;
     request.row.kind = call.name.kind;
     request.row.state = RequestState::completed;
+    if (call.arguments) check_size(VARSIZE(call.arguments) - VARHDRSZ, Sized::arguments);
     request.arguments = call.arguments;
     request.response = answer;
+    if (call.name.kind != RequestKind::nonce) request.role = calling_role_name();
     append_request(request);
     unlock_name(call.name);
     purge_when_due(expires_at);
@@ -76,6 +80,8 @@ Recalled recall_unless_different(const Call &call) {
     const Request request = settled_request(call.name);
     if (!ItemPointerIsValid(&request.tid)) return {};
     Recalled recalled = {};
+    recalled.is_anothers = request.is_anothers;
+    if (request.is_anothers) return recalled;
     if (call.arguments && request.arguments) {
         const char *differs = differences(request.arguments, call.arguments);
         if (*differs) recalled.differs = differs;
@@ -87,6 +93,7 @@ Recalled recall_unless_different(const Call &call) {
 
 Recalled recall(const Call &call, int ordinal) {
     const Recalled recalled = recall_unless_different(call);
+    if (recalled.is_anothers) raise_refusal(request_of_another_role(call.name), ordinal);
     if (recalled.differs) raise_refusal(request_mismatch(call, recalled.differs), ordinal);
     return recalled;
 }

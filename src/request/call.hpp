@@ -31,15 +31,18 @@ text *key_argument(FunctionCallInfo fcinfo, int number);
 
 // The answer, if the call has been made, or null: then the caller makes it. Waits
 // for another transaction that is making it. differs says how the call differs
-// from the one made, if it does.
+// from the one made, if it does. is_anothers: the key belongs to another role, and
+// nothing is said of the call.
 struct Recalled {
     Jsonb *answer;
     TransferId transfer;
     const char *differs;
+    bool is_anothers;
 };
 Recalled recall_unless_different(const Call &call);
 
-// The same; a different call raises LG301. ordinal > 0 names the element of a batch.
+// The same; a different call raises LG301, one of another role LG308. ordinal > 0 names the
+// element of a batch.
 Recalled recall(const Call &call, int ordinal = 0);
 
 // Notes the answer, and the transfer made if it was one, for ledger.key_ttl or

@@ -1,6 +1,7 @@
 #include "request/registry.hpp"
 
 #include "pg/lock.hpp"
+#include "pg/role.hpp"
 #include "pg/table.hpp"
 
 extern "C" {
@@ -46,10 +47,18 @@ Type *column(HeapTuple tuple, Relation table, AttrNumber number) {
     return is_null ? nullptr : reinterpret_cast<Type *>(PG_DETOAST_DATUM_COPY(value));
 }
 
+// False with the SQL of 0.1 and 0.2.
+bool has_role(TupleDesc shape) {
+    return shape->natts >= RequestColumn::role;
+}
+
 Request request_in(HeapTuple tuple, Relation table, const RequestName &name) {
     Request request = new_request(name);
     request.row = copy_of_row<RequestRow>(tuple);
     request.tid = tuple->t_self;
+    if (has_role(RelationGetDescr(table))) request.role = column<text>(tuple, table, RequestColumn::role);
+    request.is_anothers = request.role && !has_privileges_of(request.role);
+    if (request.is_anothers) return request;  // how long the rest takes to read would tell of it
     request.fingerprint = column<bytea>(tuple, table, RequestColumn::fingerprint);
     request.arguments = column<Jsonb>(tuple, table, RequestColumn::arguments);
     request.response = column<Jsonb>(tuple, table, RequestColumn::response);
@@ -59,6 +68,7 @@ Request request_in(HeapTuple tuple, Relation table, const RequestName &name) {
     return request;
 }
 
+// The table may have fewer columns: has_role.
 HeapTuple form_request(TupleDesc shape, const Request &request) {
     const RequestRow &row = request.row;
     Datum values[RequestColumn::count] = {
@@ -76,12 +86,14 @@ HeapTuple form_request(TupleDesc shape, const Request &request) {
         PointerGetDatum(request.arguments),
         PointerGetDatum(request.response),
         TimestampTzGetDatum(request.issued_at),
+        PointerGetDatum(request.role),
     };
     bool nulls[RequestColumn::count] = {};
     nulls[RequestColumn::fingerprint - 1] = request.fingerprint == nullptr;
     nulls[RequestColumn::arguments - 1] = request.arguments == nullptr;
     nulls[RequestColumn::response - 1] = request.response == nullptr;
     nulls[RequestColumn::issued_at - 1] = request.issued_at == DT_NOBEGIN;
+    nulls[RequestColumn::role - 1] = request.role == nullptr;
     return heap_form_tuple(shape, values, nulls);
 }
 
@@ -127,6 +139,15 @@ text *name_argument(FunctionCallInfo fcinfo, int number, const char *what) {
     text *value = PG_GETARG_TEXT_PP(number);
     if (!is_name(value)) raise_refusal(bad_name(value, what));
     return value;
+}
+
+Refusal request_of_another_role(const RequestName &name) {
+    Refusal refusal = {};
+    refusal.status = Status::request_of_another_role;
+    refusal.message = psprintf("\"%s\" belongs to another role", shown(code_of(name.key)));
+    refusal.detail = "The caller lacks the privileges of the role that used it first.";
+    refusal.hint = "Use another key, or call as that role or as a member of it.";
+    return refusal;
 }
 
 void lock_name(const RequestName &name) {

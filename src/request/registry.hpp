@@ -29,6 +29,8 @@ struct Request {
     Jsonb *arguments;       // of a call, or null
     Jsonb *response;        // or null
     TimestampTz issued_at;  // of a token, else DT_NOBEGIN
+    text *role;             // that it belongs to; null: of a version before 0.3, or a nonce
+    bool is_anothers;       // the caller lacks the privileges of role; only the row's head was read
     ItemPointerData tid;    // invalid: not in the table
     TransactionId pending;  // another transaction that is inserting, changing or deleting the row
     bool is_inserted;       // pending inserted it: it may never have been
@@ -41,6 +43,9 @@ Request new_request(const RequestName &name);
 text *name_argument(FunctionCallInfo fcinfo, int number, const char *what);
 bool is_name(const text *value);
 Refusal bad_name(const text *value, const char *what);
+
+// Why a request of another role is refused.
+Refusal request_of_another_role(const RequestName &name);
 
 // The lock of a name. Waits only for others between a look and a write.
 void lock_name(const RequestName &name);

@@ -1,6 +1,8 @@
 // SQL: requests between begin and complete, tokens, the inbox (sql/request.sql).
+#include "engine/size.hpp"
 #include "pg/result.hpp"
 #include "pg/error.hpp"
+#include "pg/role.hpp"
 #include "pg/time.hpp"
 #include "request/call.hpp"
 #include "request/purge.hpp"
@@ -56,9 +58,10 @@ struct Begun {
 Begin begin_arguments_of(FunctionCallInfo fcinfo, TimestampTz now) {
     Begin begin = {};
     begin.name = request_name(fcinfo, 0, 2);
-    begin.fingerprint = PG_ARGISNULL(1) ? nullptr : fingerprint_of(PG_GETARG_JSONB_P(1));
-    begin.leased_until = time_after(now, interval_argument(fcinfo, 3, "lease"), "lease");
-    begin.expires_at = time_after(now, interval_argument(fcinfo, 4, "ttl"), "ttl");
+    const Jsonb *payload = sized_argument(fcinfo, 1, Sized::payload);
+    begin.fingerprint = payload ? fingerprint_of(payload) : nullptr;
+    begin.leased_until = time_within_a_year(now, interval_argument(fcinfo, 3, "lease"), "lease");
+    begin.expires_at = time_within_a_year(now, interval_argument(fcinfo, 4, "ttl"), "ttl");
     if (PG_ARGISNULL(5)) raise_refusal(null_argument("require_token"));
     begin.require_token = PG_GETARG_BOOL(5);
     return begin;
@@ -80,7 +83,7 @@ void check_payload(const Request &request, const Begin &begin) {
           "Give every new request a new key; repeat one with the payload it first had.");
 }
 
-// This session's attempt at the request.
+// This session's attempt at the request, which belongs to whoever used it first.
 Begun start(Request request, const Begin &begin, TimestampTz now) {
     RequestRow &row = request.row;
     row.begun_at = now;
@@ -92,6 +95,7 @@ Begun start(Request request, const Begin &begin, TimestampTz now) {
     row.state = RequestState::in_progress;
     request.fingerprint = begin.fingerprint;
     request.response = nullptr;
+    if (!request.role) request.role = calling_role_name();
     write_request(request);
     return {"new", nullptr, row.attempt};
 }
@@ -118,6 +122,7 @@ Begun begin_request(const Begin &begin, TimestampTz now) {
         if (begin.require_token) raise_bad_token(begin, "It was not issued, or it has been purged.");
         return start(request, begin, now);
     }
+    if (request.is_anothers) raise_refusal(request_of_another_role(begin.name));
     if (begin.require_token && request.issued_at == DT_NOBEGIN) raise_bad_token(begin, "It was not issued.");
     if (TransactionIdIsValid(request.pending)) return answer_pending(request, begin);
     if (request.row.state == RequestState::issued) return begin_issued(request, begin, now);
@@ -130,7 +135,7 @@ Begun begin_request(const Begin &begin, TimestampTz now) {
 
 // ---- complete_request, fail_request ----
 
-// The request, settled, with its name locked; or LG302.
+// The request, settled, with its name locked; or LG302, or LG308 where it is another role's.
 Request existing_request(const RequestName &name) {
     for (;;) {
         lock_name(name);
@@ -140,6 +145,7 @@ Request existing_request(const RequestName &name) {
             raise(Status::unknown_request, psprintf("request \"%s\" does not exist", shown_key(name)),
                   psprintf("Nothing is known of it in scope \"%s\".", shown(code_of(name.scope))),
                   "Begin it with ledger.begin_request(), in the same scope.");
+        if (request.is_anothers) raise_refusal(request_of_another_role(name));
         if (!TransactionIdIsValid(request.pending)) return request;
         unlock_name(name);
         XactLockTableWait(request.pending, nullptr, nullptr, XLTW_None);
@@ -163,6 +169,8 @@ void renew(RequestRow &row, TimestampTz now) {
 void finish(FunctionCallInfo fcinfo, const char *function, RequestState outcome, int attempt_argument) {
     begin_writing(function);
     const RequestName name = request_name(fcinfo, 0, 2);
+    Jsonb *response = sized_argument(fcinfo, 1, Sized::response);
+    if (response) check_text_size(response, Sized::response);
     Request request = existing_request(name);
     if (!holds(request, fcinfo, attempt_argument))
         raise(Status::lease_lost, psprintf("request \"%s\" is no longer this caller's", shown_key(name)),
@@ -175,7 +183,7 @@ void finish(FunctionCallInfo fcinfo, const char *function, RequestState outcome,
               "Begin it with ledger.begin_request(), and complete it once.");
     request.row.state = outcome;
     renew(request.row, GetCurrentTimestamp());
-    request.response = PG_ARGISNULL(1) ? nullptr : PG_GETARG_JSONB_P(1);
+    request.response = response;
     write_request(request);
     unlock_name(name);
 }
@@ -190,12 +198,13 @@ LEDGER_FUNCTION(ledger_issue_request_token) {
     begin_writing("ledger.issue_request_token()");
     const TimestampTz now = GetCurrentTimestamp();
     Request request = new_request({RequestKind::request, name_argument(fcinfo, 0, "scope"), random_token()});
-    request.row.expires_at = time_after(now, interval_argument(fcinfo, 1, "ttl"), "ttl");
+    request.row.expires_at = time_within_a_year(now, interval_argument(fcinfo, 1, "ttl"), "ttl");
     request.row.begun_at = now;
     request.issued_at = now;
     request.row.leased_until = DT_NOBEGIN;
     request.row.kind = RequestKind::request;
     request.row.state = RequestState::issued;
+    request.role = calling_role_name();
     write_request(request);
     purge_when_due(request.row.expires_at);
     PG_RETURN_TEXT_P(request.name.key);

@@ -1,5 +1,6 @@
 // SQL: TCC (sql/tcc.sql).
 #include "engine/order.hpp"
+#include "engine/size.hpp"
 #include "pg/error.hpp"
 #include "pg/json.hpp"
 #include "pg/time.hpp"
@@ -97,6 +98,7 @@ LEDGER_FUNCTION(ledger_tcc_begin) {
     text *xid = name_argument(fcinfo, 0, "xid");
     const TimestampTz expires_at = deadline_argument(fcinfo, 1, "timeout");
     Jsonb *metadata = metadata_argument(fcinfo, 2);
+    if (metadata) check_text_size(metadata, Sized::metadata);
     Tcc tcc;
     if (!lock_tcc(xid, tcc)) {
         begin_tcc(xid, expires_at, metadata);

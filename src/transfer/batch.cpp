@@ -105,11 +105,12 @@ Outcome refused(const Refusal &refusal) {
 bool recall_element(const Call &call, int ordinal, bool atomic, Outcome &outcome) {
     if (!call.name.key) return false;
     const Recalled made = recall_unless_different(call);
-    if (!made.answer) return false;
+    if (!made.answer && !made.is_anothers) return false;
     const bool was_made = !made.differs && made.transfer != TransferId{0};
-    const Refusal refusal = made.differs ? request_mismatch(call, made.differs)
-                            : was_made   ? Refusal{}
-                                         : refused_before(call, made);
+    const Refusal refusal = made.is_anothers ? request_of_another_role(call.name)
+                            : made.differs   ? request_mismatch(call, made.differs)
+                            : was_made       ? Refusal{}
+                                             : refused_before(call, made);
     if (!was_made && atomic) raise_refusal(refusal, ordinal);
     outcome = was_made ? Outcome{false, made.transfer, "duplicate"} : refused(refusal);
     return true;

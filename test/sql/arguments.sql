@@ -87,5 +87,51 @@ FROM (SELECT DISTINCT function FROM argument) AS f CROSS JOIN (SELECT DISTINCT f
 CROSS JOIN LATERAL (SELECT helper.second_of(helper.keyed_call(f.function), helper.keyed_call(s.function))) AS t (told)
 WHERE f.function <> s.function AND t.told IS DISTINCT FROM 'LG301' ORDER BY f.function, s.function;
 SELECT count(*) FROM ledger.requests WHERE key = 'k';
-DROP FUNCTION helper.second_of, helper.keyed_call, helper.value;
+
+-- A key belongs to the role that used it first: another role learns that, and nothing else.
+CREATE ROLE ledger_test_one;
+CREATE ROLE ledger_test_two;
+CREATE ROLE ledger_test_member IN ROLE ledger_test_one;
+SELECT ledger.grant_access(r, 'operator') FROM unnest('{ledger_test_one,ledger_test_two,ledger_test_member}'::regrole[]) AS r;
+-- What another role is told by the second call after the first of the owner; both are taken back.
+CREATE FUNCTION helper.second_of_another(owner name, first text, another name, second text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    told text;
+    again text;
+    detail text;
+    hint text;
+BEGIN
+    BEGIN
+        EXECUTE format('SET LOCAL ROLE %I', owner);
+        EXECUTE first INTO told;
+        EXECUTE format('SET LOCAL ROLE %I', another);
+        BEGIN
+            EXECUTE second INTO again;
+        EXCEPTION WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS again = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+            again := concat_ws(' | ', sqlstate, again, detail, hint);
+        END;
+        RAISE EXCEPTION USING errcode = 'XX999';
+    EXCEPTION WHEN SQLSTATE 'XX999' THEN
+        RETURN CASE WHEN again IS NOT DISTINCT FROM replace(told, 'ok', 'duplicate') THEN 'the same' ELSE again END;
+    END;
+END $$;
+-- Whatever the function and whichever argument is another: the same words.
+CREATE TEMPORARY VIEW keyed AS
+SELECT function, NULL AS another FROM (SELECT DISTINCT function FROM argument) AS f UNION ALL SELECT function, argument FROM argument;
+SELECT t.told, count(*)
+FROM keyed AS k CROSS JOIN LATERAL (SELECT helper.second_of_another('ledger_test_one', helper.keyed_call(k.function),
+                                                                    'ledger_test_two', helper.keyed_call(k.function, k.another))) AS t (told)
+GROUP BY t.told ORDER BY t.told;
+-- A key of a superuser's; and who is told all: a member of the role, a superuser, the role itself.
+SELECT o.owner, o.another, left(t.told, 8) AS told, count(*)
+FROM (VALUES ('none', 'ledger_test_one'), ('ledger_test_member', 'ledger_test_one'), ('ledger_test_one', 'ledger_test_member'),
+             ('ledger_test_one', 'none'), ('ledger_test_one', 'ledger_test_one')) AS o (owner, another)
+CROSS JOIN (SELECT DISTINCT function FROM argument) AS f
+CROSS JOIN LATERAL (SELECT helper.second_of_another(o.owner, helper.keyed_call(f.function), o.another, helper.keyed_call(f.function))) AS t (told)
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+SELECT ledger.revoke_access(r) FROM unnest('{ledger_test_one,ledger_test_two,ledger_test_member}'::regrole[]) AS r;
+DROP VIEW keyed;
+DROP ROLE ledger_test_one, ledger_test_two, ledger_test_member;
+DROP FUNCTION helper.second_of, helper.second_of_another, helper.keyed_call, helper.value;
 SELECT * FROM ledger.check_invariants();

@@ -16,7 +16,9 @@ SELECT left(helper.outcome($$SELECT ledger.transfer('h:a', 'h:b', ('1e-16383')::
 SELECT helper.outcome($$SELECT ledger.transfer('h:a''; DROP TABLE x; --', 'h:b', 1)$$);
 SELECT helper.outcome($$SELECT ledger.transfer('h:a%s%n', 'h:b', 1)$$);
 -- Big metadata is kept.
+SET ledger.max_metadata = '1MB';
 SELECT ledger.transfer('h:a', 'h:b', 1, metadata => jsonb_build_object('blob', repeat('x', 1000000))) > 0;
+RESET ledger.max_metadata;
 SELECT length(metadata ->> 'blob') FROM ledger.statement('h:b');
 -- Internals cannot be tricked with ids that do not exist.
 SELECT helper.outcome($$SELECT ledger_data.post_reversal(1, 2, 3, 4, NULL)$$);

@@ -124,11 +124,15 @@ SELECT helper.outcome($$SELECT ledger.accept_message('c', 'm')$$);
 ROLLBACK;
 
 -- Payloads and responses of 10 MB.
+SET ledger.max_payload = '16MB';
+SET ledger.max_response = '16MB';
 SELECT state FROM ledger.begin_request('big', jsonb_build_object('text', repeat('x', 10000000)));
 SELECT ledger.complete_request('big', jsonb_build_object('text', (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 312500) AS i)));
 SELECT state, length(response->>'text'), md5(response->>'text') = md5((SELECT string_agg(md5(i::text), '') FROM generate_series(1, 312500) AS i))
 FROM ledger.begin_request('big', jsonb_build_object('text', repeat('x', 10000000)));
 SELECT left(helper.outcome($$SELECT state FROM ledger.begin_request('big', jsonb_build_object('text', repeat('x', 9999999)))$$), 60);
+RESET ledger.max_payload;
+RESET ledger.max_response;
 
 -- Equal payloads, however they are written.
 SELECT state FROM ledger.begin_request('eq', '{"b": [1.50, {"c": -0.0}], "a": null, "n": 1e3}');

@@ -25,7 +25,7 @@ sub differences
 
 my $sql = sub { my ($database, $statement) = @_; return $node->safe_psql($database, $statement) };
 my $newest = $sql->('postgres', q{SELECT default_version FROM pg_available_extensions WHERE name = 'ledger'});
-$sql->('postgres', 'CREATE ROLE app; CREATE DATABASE restored; CREATE DATABASE fresh');
+$sql->('postgres', 'CREATE ROLE app; CREATE ROLE other; CREATE DATABASE restored; CREATE DATABASE fresh');
 
 # --- the SQL of an earlier release under the present library, and then the update
 
@@ -40,6 +40,9 @@ foreach my $release (@releases)
 	my $digest = $sql->($updated, 'SELECT ledger.digest()');
 	carries_on($node, $updated, 'first', $digest, $release);
 	fill_ledger($node, $updated, 'second');
+	$sql->($updated, "SELECT ledger.grant_access('other', 'writer')");
+	is($sql->($updated, "SET ROLE app; SELECT state FROM ledger.begin_request('in flight', '1')"), 'new', "$release: a request is in flight");
+	is($sql->($updated, "SET ROLE other; SELECT state FROM ledger.begin_request('in flight', '1')"), 'in_progress', "$release: it is everybody's");
 
 	my $content = content($node, $updated);
 	$sql->($updated, 'ALTER EXTENSION ledger UPDATE');
@@ -49,6 +52,14 @@ foreach my $release (@releases)
 	fill_ledger($node, $updated, 'third');
 	carries_on($node, $updated, 'third', $digest, "$updated, filled again");
 	$sql->($updated, "SELECT ledger.grant_access('app', 'writer')");
+
+	# A request of before is everybody's, a new one its role's.
+	is($sql->($updated, "SET ROLE other; SELECT state FROM ledger.begin_request('in flight', '1')"), 'in_progress', "$updated: a request of before is everybody's");
+	$sql->($updated, "SET ROLE other; SELECT ledger.complete_request('in flight', '\"done\"')");
+	is($sql->($updated, "SET ROLE app; SELECT response FROM ledger.begin_request('in flight', '1')"), '"done"', "$updated: any role may complete it");
+	is($sql->($updated, "SET ROLE app; SELECT state FROM ledger.begin_request('after')"), 'new', "$updated: a new request");
+	refused($node, $updated, "SET ROLE other; SELECT ledger.begin_request('after')", 'LG308', "$updated: it is its role's");
+	$sql->($updated, "SELECT ledger.revoke_access('other')");
 }
 
 # --- the catalogs

@@ -187,6 +187,7 @@ like($sql->('SELECT ledger.digest()'), qr/signature/, 'one of mode 400 signs');
 foreach my $attempt (
 	[ 'SET ledger.signature_window = 86400', '42501', 'widen the window of signatures' ],
 	[ 'SET ledger.key_ttl = 1', '42501', 'shorten the memory of keys' ],
+	[ "SET ledger.max_metadata = '1GB'", '42501', 'leave more behind' ],
 	[ 'SHOW ledger.signing_key_file', '42501', 'see where the key is' ],
 	[ 'SET session_replication_role = replica', '42501', 'disable triggers for itself' ],
 	[ 'INSERT INTO ledger_data.transfer SELECT * FROM ledger_data.transfer', '42501', 'write a table' ],

@@ -49,14 +49,15 @@ sub fill_ledger
 	return;
 }
 
-# Every row of every table that is dumped; but of the balances, what they say.
+# Every row of every table that is dumped, without NULLs: an update may add a column. But of the
+# balances, what they say.
 sub content
 {
 	my ($node, $database) = @_;
 	my @tables = split /\n/, $node->safe_psql($database, q{
 		SELECT c FROM (SELECT unnest(extconfig)::regclass::text AS c FROM pg_extension WHERE extname = 'ledger') AS t
 		WHERE c <> 'ledger_data.balance' ORDER BY c});
-	return $node->safe_psql($database, join ';', map { "SELECT '$_', t.* FROM $_ AS t ORDER BY t::text" } @tables,
+	return $node->safe_psql($database, join ';', map { "SELECT '$_', jsonb_strip_nulls(to_jsonb(t)) FROM $_ AS t ORDER BY 2" } @tables,
 		'(SELECT account, asset, posted, held, incoming, available, floor, ceiling, state FROM ledger.accounts ORDER BY account)');
 }
 
