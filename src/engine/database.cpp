@@ -298,6 +298,7 @@ void databases_shmem_init() {
         Database &entry = databases[i];
         pg_atomic_init_u32(&entry.ready, 0);
         pg_atomic_init_u32(&entry.worker_pid, 0);
+        pg_atomic_init_u32(&entry.slots, 0);  // slots outlive what the entry is laid out for
         for (pg_atomic_uint64 *value :
              {&entry.possession, &entry.folds, &entry.worker_due_at, &entry.worker_not_before,
               &entry.purged_at, &entry.sealed_at, &entry.swept_at})
@@ -425,6 +426,21 @@ Database *known_database() {
     Database *entry = find_entry(MyDatabaseId, tables);
     LWLockRelease(databases_lock());
     return entry;
+}
+
+int database_number(const Database &database) {
+    return static_cast<int>(&database - databases);
+}
+
+Database &database_numbered(int number) {
+    return databases[number];
+}
+
+// The databases lock is not needed: an answer of a moment ago will do.
+bool has_neighbors() {
+    for (int i = 0; i < settings.databases; ++i)
+        if (OidIsValid(databases[i].database) && databases[i].database != MyDatabaseId) return true;
+    return false;
 }
 
 Txid txid_of(FullTransactionId xid) {

@@ -52,6 +52,7 @@ struct alignas(64) Database {
     pg_atomic_uint64 purged_at;                  // when the last purge began, TimestampTz
     pg_atomic_uint64 sealed_at;                  // when the last seal was tried, TimestampTz
     pg_atomic_uint64 swept_at;                   // when the last sweep ended, TimestampTz
+    pg_atomic_uint32 slots;                      // claimed under this entry, also for an earlier ledger
     pg_atomic_uint64 folds;
     AccountId sweep_after;  // the worker's own: the last account of the sweep so far
     Txid sweep_horizon;     // and the horizon at the beginning of the last one
@@ -132,6 +133,13 @@ Database *ready_database();
 
 // The entry if there is one, else null; never waits.
 Database *known_database();
+
+// The place of an entry, and the entry at a place.
+int database_number(const Database &database);
+Database &database_numbered(int number);
+
+// True if other databases have a ledger in use, too; a dropped one counts until its entry is freed.
+bool has_neighbors();
 
 // Between the tables' transaction numbers and xids, in the current database.
 Txid txid_of(FullTransactionId xid);

@@ -1,5 +1,6 @@
 #include "engine/slot.hpp"
 
+#include "engine/database.hpp"
 #include "engine/load.hpp"
 #include "engine/prepared.hpp"
 #include "engine/settings.hpp"
@@ -33,9 +34,15 @@ struct SlotTable {
 SlotTable *table = nullptr;
 std::int32_t *buckets = nullptr;  // heads of chains, -1: empty
 Slot *slots = nullptr;
+std::uint16_t *owners = nullptr;  // by slot, unless it is free: the number of the database's entry
+
+constexpr int kAnyDatabase = -1;
 
 // The slot this backend is loading: given up if the (sub)transaction aborts.
 Slot *loading = nullptr;
+
+// The database whose slots count one that this backend is searching for, likewise.
+Database *counted = nullptr;
 
 std::uint32_t bucket_count() {
     return pg_nextpower2_32(Max(settings.slots, kSlotPartitions));
@@ -74,19 +81,59 @@ void unlink(Slot *slot, std::uint32_t hash) {
     *at = slot->next;
 }
 
+// The slots that one database may hold while others use a ledger, too.
+int share_of_one() {
+    const std::int64_t slots_of_hundred = std::int64_t{settings.slots} * settings.database_share;
+    return Max(1, static_cast<int>(slots_of_hundred / 100));
+}
+
+int slots_of(Database &database) {
+    return static_cast<int>(pg_atomic_read_u32(&database.slots));
+}
+
+bool has_its_share(Database &database) {
+    return slots_of(database) >= share_of_one() && has_neighbors();
+}
+
+void count_out(Database &database) {
+    [[maybe_unused]] const std::uint32_t left = pg_atomic_sub_fetch_u32(&database.slots, 1);
+    Assert(left != PG_UINT32_MAX);
+}
+
+void stop_counting() {
+    if (counted) count_out(*counted);
+    counted = nullptr;
+}
+
+// Counts one more slot for the database; false if it has its share already.
+bool start_counting(Database &database) {
+    const auto held = static_cast<int>(pg_atomic_add_fetch_u32(&database.slots, 1));
+    counted = &database;
+    if (held <= share_of_one() || !has_neighbors()) return true;
+    stop_counting();
+    return false;
+}
+
+Database &owner_of(const Slot *slot) {
+    return database_numbered(owners[slot_index(slot)]);
+}
+
 void release(Slot *slot) {
     Assert(pg_atomic_read_u32(&slot->state) == kClaimed && slot->effects < 0);
+    count_out(owner_of(slot));
     pg_atomic_write_u32(&slot->state, kFree);
     pg_atomic_sub_fetch_u32(&table->in_use, 1);
 }
 
-// Takes a loaded slot that nobody uses out of its bucket, for the caller.
-bool evict(Slot *slot) {
+// Takes a loaded slot that nobody uses out of its bucket, for the caller. owner: the number of
+// the database that it has to be of, or kAnyDatabase.
+bool evict(Slot *slot, int owner) {
     const SlotKey key = slot->key;  // may be torn; then it is not found below
     const std::uint32_t hash = hash_key(key);
     LWLockAcquire(lock_of(hash), LW_EXCLUSIVE);
     const bool idle = pg_atomic_read_u32(&slot->state) == kReady && slot->key == key &&
-                      find(key, hash) == slot && pg_atomic_read_u32(&slot->users) == 0;
+                      find(key, hash) == slot && pg_atomic_read_u32(&slot->users) == 0 &&
+                      (owner == kAnyDatabase || owners[slot_index(slot)] == owner);
     if (idle) {
         Assert(slot->effects < 0);
         unlink(slot, hash);
@@ -97,9 +144,22 @@ bool evict(Slot *slot) {
     return idle;
 }
 
-// A slot for the caller: a free one, or the next unused one that was not used
-// since the clock last came by. Null if every slot is in use.
-Slot *claim() {
+// Frees unused slots of the databases that hold more than their share: one that was alone has
+// perhaps filled all of them.
+void trim_to_share() {
+    constexpr int kStepsBetweenInterrupts = 1024;
+    for (std::int32_t i = 0; i < settings.slots; ++i) {
+        if (i % kStepsBetweenInterrupts == 0) CHECK_FOR_INTERRUPTS();
+        Slot *slot = &slots[i];
+        if (pg_atomic_read_u32(&slot->state) != kReady || pg_atomic_read_u32(&slot->users) > 0) continue;
+        const int owner = owners[i];
+        if (slots_of(database_numbered(owner)) > share_of_one() && evict(slot, owner)) release(slot);
+    }
+}
+
+// The next unused slot that was not used since the clock last came by; or a free one, unless
+// it has to be one of an owner. Null if every slot is in use.
+Slot *find_claimable(int owner) {
     constexpr std::uint32_t kStepsBetweenInterrupts = 1024;
     const std::uint32_t count = static_cast<std::uint32_t>(settings.slots);
     for (std::uint32_t step = 0; step < 3 * count; ++step) {
@@ -107,28 +167,59 @@ Slot *claim() {
         Slot *slot = &slots[pg_atomic_fetch_add_u32(&table->clock, 1) % count];
         std::uint32_t state = pg_atomic_read_u32(&slot->state);
         if (state == kFree) {
+            if (owner != kAnyDatabase) continue;
             if (!pg_atomic_compare_exchange_u32(&slot->state, &state, kClaimed)) continue;
             pg_atomic_add_fetch_u32(&table->in_use, 1);
             return slot;
         }
         if (state != kReady) continue;
         if (pg_atomic_read_u32(&slot->users) > 0) continue;
+        if (owner != kAnyDatabase && owners[slot_index(slot)] != owner) continue;
         if (pg_atomic_exchange_u32(&slot->recent, 0) != 0) continue;
-        if (evict(slot)) return slot;
+        if (!evict(slot, owner)) continue;
+        if (owner == kAnyDatabase) count_out(owner_of(slot));
+        return slot;
     }
     return nullptr;
 }
 
+// A slot for the database, one of its own where it has its share. Null if all of those are in
+// use. It is counted before it is searched for, so that sessions cannot pass the share together.
+// The first slot of a database comes with room for more.
+Slot *claim(Database &database) {
+    const int number = database_number(database);
+    const bool may_have_more = start_counting(database);
+    if (slots_of(database) == 1 && has_neighbors()) trim_to_share();
+    Slot *slot = find_claimable(may_have_more ? kAnyDatabase : number);
+    if (!slot) {
+        stop_counting();
+        return nullptr;
+    }
+    owners[slot_index(slot)] = static_cast<std::uint16_t>(number);
+    counted = nullptr;
+    return slot;
+}
+
+[[noreturn]] void raise_full(Database &database) {
+    if (has_its_share(database))
+        raise(Status::out_of_slots, "every slot that this database may hold is in use",
+              psprintf("Its share, %d of the server's %d slots, is held by transactions that are open or "
+                       "prepared.",
+                       share_of_one(), settings.slots),
+              "Use fewer accounts in one transaction, or raise ledger.database_share or ledger.slots.");
+    raise(Status::out_of_slots, "every slot for an account in shared memory is in use",
+          psprintf("All %d slots are held by transactions that are open or prepared.", settings.slots),
+          "Use fewer accounts in one transaction, or raise ledger.slots and restart the server.");
+}
+
 Slot *claim_or_raise(Possession possession) {
-    Slot *slot = claim();
+    Database &database = current_database();
+    Slot *slot = claim(database);
     if (!slot) {
         resolve_ended(possession);
-        slot = claim();
+        slot = claim(database);
     }
-    if (!slot)
-        raise(Status::out_of_slots, "every slot for an account in shared memory is in use",
-              psprintf("All %d slots are held by transactions that are open or prepared.", settings.slots),
-              "Use fewer accounts in one transaction, or raise ledger.slots and restart the server.");
+    if (!slot) raise_full(database);
     return slot;
 }
 
@@ -179,7 +270,7 @@ Size slots_shmem_size() {
     Size size = MAXALIGN(sizeof(SlotTable));
     size = add_size(size, mul_size(bucket_count(), sizeof(std::int32_t)));
     size = add_size(size, alignof(Slot));
-    return add_size(size, mul_size(static_cast<Size>(settings.slots), sizeof(Slot)));
+    return add_size(size, mul_size(static_cast<Size>(settings.slots), sizeof(Slot) + sizeof(std::uint16_t)));
 }
 
 void slots_shmem_init() {
@@ -188,6 +279,7 @@ void slots_shmem_init() {
     table = reinterpret_cast<SlotTable *>(memory);
     buckets = reinterpret_cast<std::int32_t *>(memory + MAXALIGN(sizeof(SlotTable)));
     slots = reinterpret_cast<Slot *>(TYPEALIGN(alignof(Slot), buckets + bucket_count()));
+    owners = reinterpret_cast<std::uint16_t *>(slots + settings.slots);
     if (found) return;
     pg_atomic_init_u32(&table->clock, 0);
     pg_atomic_init_u32(&table->in_use, 0);
@@ -218,6 +310,7 @@ void unpin_slot(Slot *slot) {
 }
 
 void abandon_slot_load() {
+    stop_counting();
     if (!loading) return;
     drop_effects(loading);
     release(loading);

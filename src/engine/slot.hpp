@@ -52,7 +52,7 @@ void slots_shmem_init();
 
 // The slot of an account, loaded if need be, with one more user. Waits for another
 // session that is loading it, as for any lock: lock_timeout and the deadlock detector
-// apply. Raises LG902 when every slot is in use.
+// apply. Raises LG902 when every slot is in use, or every one of the database's share.
 Slot *pin_slot(const SlotKey &key);
 void unpin_slot(Slot *slot);
 
