@@ -82,7 +82,7 @@ SELECT columns_are('ledger', 'accounts', '{account,asset,posted,held,incoming,av
 SELECT columns_are('ledger', 'transfers', '{id,kind,source,destination,asset,amount,ref,txid,created_at,metadata}'::name[]);
 SELECT columns_are('ledger', 'entries', '{transfer_id,account,asset,amount,counterparty,kind,created_at}'::name[]);
 SELECT columns_are('ledger', 'stock', '{sku,on_hand,reserved,available,sold}'::name[]);
-SELECT columns_are('ledger', 'requests', '{kind,scope,key,state,retryable,attempt,leased_until,fingerprint,arguments,response,transfer_id,begun_at,expires_at}'::name[]);
+SELECT columns_are('ledger', 'requests', '{kind,scope,key,state,retryable,attempt,leased_until,fingerprint,arguments,response,transfer_id,begun_at,expires_at,role}'::name[]);
 SELECT columns_are('ledger', 'stat', '{transfers,refusals,slot_loads,evictions,folds,longest_tail,lanes_in_use,slots_in_use,slots_total,prepared_effects,worker_pid,worker_due_at}'::name[]);
 SELECT columns_are('ledger', 'audit_log', '{id,lane,seq,at,txid,relation,operation,key,old,new,actor,acting_as,application,client,hash}'::name[]);
 SELECT columns_are('ledger', 'audit_records', '{id,lane,seq,txid,at_us,relation_oid,relation,operation,key,old,new,actor,acting_as,application,client,hash}'::name[]);
