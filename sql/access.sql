@@ -27,7 +27,7 @@ AS $$
         ('auditor',  'seal_records'), ('auditor', 'digest'), ('auditor', 'verify'), ('auditor', 'verify_progress'), ('auditor', 'verify_digest'),
         ('auditor',  'inclusion_proof'), ('auditor', 'consistency_proof'),
         ('operator', 'enable_audit'), ('operator', 'disable_audit'), ('operator', 'audit'),
-        ('auditor',  'audit_log'), ('auditor', 'audit_records'), ('auditor', 'transfer_records'),
+        ('auditor',  'audit_log'), ('auditor', 'audit_change'), ('auditor', 'audit_records'), ('auditor', 'transfer_records'),
         ('auditor',  'requests'), ('auditor', 'check_invariants'), ('auditor', 'stat')) AS g (level, name)
     LEFT JOIN pg_catalog.pg_proc AS p
         ON p.proname OPERATOR(pg_catalog.=) g.name AND p.pronamespace OPERATOR(pg_catalog.=) 'ledger'::pg_catalog.regnamespace

@@ -16,11 +16,41 @@ COMMENT ON FUNCTION ledger.disable_audit(regclass) IS
 'Ends what ledger.enable_audit began; what was logged stays. For the table''s owner. 42704 if it is not audited.';
 
 CREATE VIEW ledger.audit_log AS
-    SELECT a.id, a.lane, a.seq, a.at, a.txid, a.relation, a.operation, a.key::jsonb AS key, a.old::jsonb AS old, a.new::jsonb AS new,
+    SELECT a.id, a.lane, a.seq, a.at, a.txid, a.relation_oid, a.relation, a.operation, a.key, a.old, a.new,
            a.actor, a.acting_as, a.application, a.client, a.hash
     FROM ledger_data.audit AS a;
 COMMENT ON VIEW ledger.audit_log IS
-'Who changed what in audited tables: the row before (old) and after (new), its primary key, actor (session_user: who logged in), acting_as (current_user), application_name, the client''s address (NULL for a local socket). id orders them; lane, seq and hash are the chain''s.';
+'Who changed what in audited tables: the row before (old) and after (new) and its primary key, json as stored and hashed; actor (session_user: who logged in), acting_as (current_user), application_name, the client''s address (NULL for a local socket). id orders them; lane, seq and hash are the chain''s. ledger.audit_change gives jsonb.';
+
+CREATE FUNCTION ledger.audit_change(id bigint, OUT key jsonb, OUT old jsonb, OUT new jsonb) RETURNS record
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    stored record;
+BEGIN
+    IF id IS NULL THEN
+        RAISE EXCEPTION 'the id is null' USING
+            ERRCODE = 'null_value_not_allowed', HINT = 'For example ledger.audit_change(max(id)) of ledger.audit_log.';
+    END IF;
+    SELECT a.key, a.old, a.new INTO stored FROM ledger_data.audit AS a WHERE a.id = audit_change.id;
+    IF NOT FOUND THEN
+        PERFORM ledger_data.refuse('unknown_transfer', pg_catalog.format('audit record %s does not exist', id), NULL,
+            'The column id of ledger.audit_log has the ids of audit records.');
+    END IF;
+    -- One record that jsonb cannot hold must not keep the others from being read.
+    BEGIN
+        key := stored.key;
+        old := stored.old;
+        new := stored.new;
+    EXCEPTION WHEN OTHERS THEN
+        key := pg_catalog.to_jsonb(stored.key::text);
+        old := pg_catalog.to_jsonb(stored.old::text);
+        new := pg_catalog.to_jsonb(stored.new::text);
+    END;
+END
+$$;
+COMMENT ON FUNCTION ledger.audit_change(bigint) IS
+'One record of ledger.audit_log with its key, old and new as jsonb; a record that jsonb cannot hold is returned as strings. LG010 for an unknown id, 22004 for NULL.';
 
 -- The records as docs/chain-format.md describes them, for verifiers that trust nothing here.
 CREATE VIEW ledger.transfer_records AS

@@ -154,3 +154,113 @@ BEGIN
     RETURN opened;
 END
 $$;
+
+-- The audit log is shown as it is stored. Who could read the view still can.
+
+DO $$
+DECLARE
+    grants text[];
+    again  text;
+BEGIN
+    SELECT pg_catalog.array_agg(pg_catalog.format('GRANT %s %s ON ledger.audit_log TO %s %s', a.privilege_type, p.columns,
+               CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END,
+               CASE WHEN a.is_grantable THEN 'WITH GRANT OPTION' ELSE '' END)) INTO grants
+    FROM (SELECT c.relowner, '' AS columns, c.relacl AS acl
+          FROM pg_catalog.pg_class AS c WHERE c.oid = 'ledger.audit_log'::regclass
+          UNION ALL
+          SELECT c.relowner, pg_catalog.format('(%I)', t.attname), t.attacl
+          FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS t ON t.attrelid = c.oid
+          WHERE c.oid = 'ledger.audit_log'::regclass) AS p
+    CROSS JOIN LATERAL pg_catalog.aclexplode(p.acl) AS a
+    WHERE a.grantee <> p.relowner;
+    DROP VIEW ledger.audit_log;
+    CREATE VIEW ledger.audit_log AS
+        SELECT a.id, a.lane, a.seq, a.at, a.txid, a.relation_oid, a.relation, a.operation, a.key, a.old, a.new,
+               a.actor, a.acting_as, a.application, a.client, a.hash
+        FROM ledger_data.audit AS a;
+    COMMENT ON VIEW ledger.audit_log IS
+    'Who changed what in audited tables: the row before (old) and after (new) and its primary key, json as stored and hashed; actor (session_user: who logged in), acting_as (current_user), application_name, the client''s address (NULL for a local socket). id orders them; lane, seq and hash are the chain''s. ledger.audit_change gives jsonb.';
+    FOREACH again IN ARRAY COALESCE(grants, '{}') LOOP
+        EXECUTE again;
+    END LOOP;
+    -- The grants are the users', not initial privileges of the extension, which no dump would have.
+    DELETE FROM pg_catalog.pg_init_privs AS i
+        WHERE i.classoid = 'pg_catalog.pg_class'::regclass AND i.objoid = 'ledger.audit_log'::regclass;
+    DELETE FROM pg_catalog.pg_shdepend AS d
+        WHERE d.dbid = (SELECT b.oid FROM pg_catalog.pg_database AS b WHERE b.datname = pg_catalog.current_database())
+          AND d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = 'ledger.audit_log'::regclass AND d.deptype = 'i';
+END
+$$;
+
+CREATE FUNCTION ledger.audit_change(id bigint, OUT key jsonb, OUT old jsonb, OUT new jsonb) RETURNS record
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    stored record;
+BEGIN
+    IF id IS NULL THEN
+        RAISE EXCEPTION 'the id is null' USING
+            ERRCODE = 'null_value_not_allowed', HINT = 'For example ledger.audit_change(max(id)) of ledger.audit_log.';
+    END IF;
+    SELECT a.key, a.old, a.new INTO stored FROM ledger_data.audit AS a WHERE a.id = audit_change.id;
+    IF NOT FOUND THEN
+        PERFORM ledger_data.refuse('unknown_transfer', pg_catalog.format('audit record %s does not exist', id), NULL,
+            'The column id of ledger.audit_log has the ids of audit records.');
+    END IF;
+    -- One record that jsonb cannot hold must not keep the others from being read.
+    BEGIN
+        key := stored.key;
+        old := stored.old;
+        new := stored.new;
+    EXCEPTION WHEN OTHERS THEN
+        key := pg_catalog.to_jsonb(stored.key::text);
+        old := pg_catalog.to_jsonb(stored.old::text);
+        new := pg_catalog.to_jsonb(stored.new::text);
+    END;
+END
+$$;
+COMMENT ON FUNCTION ledger.audit_change(bigint) IS
+'One record of ledger.audit_log with its key, old and new as jsonb; a record that jsonb cannot hold is returned as strings. LG010 for an unknown id, 22004 for NULL.';
+
+REVOKE ALL ON FUNCTION ledger.audit_change(bigint) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION ledger_data.access_of(level text, OUT kind text, OUT object text) RETURNS SETOF record
+    LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN p.oid IS NULL THEN 'TABLE' ELSE 'FUNCTION' END,
+           CASE WHEN p.oid IS NULL THEN pg_catalog.format('ledger.%I', g.name) ELSE p.oid::pg_catalog.regprocedure::text END
+    FROM (VALUES
+        ('reader',   'accounts'), ('reader', 'transfers'), ('reader', 'entries'), ('reader', 'stock'),
+        ('reader',   'holds'), ('reader', 'tcc_transactions'), ('reader', 'tcc_branches'),
+        ('reader',   'balance'), ('reader', 'balance_at'), ('reader', 'statement'),
+        ('writer',   'transfer'), ('writer', 'try_transfer'), ('writer', 'transfer_batch'), ('writer', 'transfer_up_to'),
+        ('writer',   'reverse_transfer'), ('writer', 'add_stock'), ('writer', 'deduct_stock'), ('writer', 'try_deduct_stock'),
+        ('writer',   'deduct_stocks'), ('writer', 'restore_stock'),
+        ('writer',   'hold'), ('writer', 'post_hold'), ('writer', 'void_hold'), ('writer', 'reserve_stock'), ('writer', 'reserve_stocks'),
+        ('writer',   'confirm_reservation'), ('writer', 'release_reservation'),
+        ('writer',   'tcc_begin'), ('writer', 'tcc_freeze'), ('writer', 'tcc_freeze_stock'), ('writer', 'tcc_confirm'), ('writer', 'tcc_cancel'),
+        ('writer',   'tcc_confirm_branch'), ('writer', 'tcc_cancel_branch'),
+        ('writer',   'issue_request_token'), ('writer', 'begin_request'), ('writer', 'complete_request'), ('writer', 'fail_request'),
+        ('writer',   'accept_message'), ('writer', 'sign_request'), ('writer', 'verify_signed_request'),
+        ('operator', 'create_asset'), ('operator', 'open_account'), ('operator', 'alter_account'), ('operator', 'freeze_account'),
+        ('operator', 'unfreeze_account'), ('operator', 'close_account'), ('operator', 'create_stock'), ('operator', 'fold'),
+        ('operator', 'expire_holds'), ('operator', 'tcc_expire'), ('operator', 'requests'), ('operator', 'purge_requests'), ('operator', 'add_client'), ('operator', 'rotate_client'),
+        ('operator', 'remove_client'), ('operator', 'check_invariants'), ('operator', 'stat'),
+        ('operator', 'seal'), ('operator', 'digest'), ('operator', 'verify'), ('operator', 'verify_progress'),
+        ('auditor',  'seal_records'), ('auditor', 'digest'), ('auditor', 'verify'), ('auditor', 'verify_progress'), ('auditor', 'verify_digest'),
+        ('auditor',  'inclusion_proof'), ('auditor', 'consistency_proof'),
+        ('operator', 'enable_audit'), ('operator', 'disable_audit'), ('operator', 'audit'),
+        ('auditor',  'audit_log'), ('auditor', 'audit_change'), ('auditor', 'audit_records'), ('auditor', 'transfer_records'),
+        ('auditor',  'requests'), ('auditor', 'check_invariants'), ('auditor', 'stat')) AS g (level, name)
+    LEFT JOIN pg_catalog.pg_proc AS p
+        ON p.proname OPERATOR(pg_catalog.=) g.name AND p.pronamespace OPERATOR(pg_catalog.=) 'ledger'::pg_catalog.regnamespace
+    WHERE g.level OPERATOR(pg_catalog.=) ANY (CASE access_of.level
+              WHEN 'reader' THEN '{reader}'::text[]
+              WHEN 'writer' THEN '{reader,writer}'::text[]
+              WHEN 'operator' THEN '{reader,writer,operator}'::text[]
+              WHEN 'auditor' THEN '{reader,auditor}'::text[] END)
+    -- the views of that name call these with the reader's own rights
+    UNION ALL
+    SELECT 'FUNCTION', f.name FROM (VALUES ('ledger_data.stat()'), ('ledger_data.verify_progress()')) AS f (name)
+    WHERE access_of.level IN ('operator', 'auditor')
+$$;

@@ -8,10 +8,9 @@ namespace ledger {
 
 namespace {
 
-constexpr std::size_t kEmbeddedMax = 16 << 20;  // bytes of a json or nested value that is not made a string
-constexpr int kDepthMax = 1000;                 // its nesting
-constexpr int kNumberMax = 1000;                // characters of a number in it
-constexpr int kExponentMax = 4;                 // digits of the exponent
+// Of a number in a json value that is not made a string:
+constexpr int kNumberMax = 1000;  // characters
+constexpr int kExponentMax = 4;   // digits of the exponent
 
 void append(StringInfo out, std::string_view text) {
     appendBinaryStringInfo(out, text.data(), static_cast<int>(text.size()));
@@ -105,15 +104,6 @@ void append_time(StringInfo out, Datum value, Oid type) {
     });
 }
 
-// JSON from elsewhere. What a jsonb cannot hold becomes a string: it must not keep
-// ledger.audit_log from being read.
-void append_embedded(StringInfo out, std::string_view json) {
-    if (fits_jsonb(json))
-        append(out, json);
-    else
-        append_string(out, json);
-}
-
 bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
@@ -162,28 +152,77 @@ bool skip_number(std::string_view json, std::size_t &at) {
     return at - start <= kNumberMax && (exponent == 0 || at - exponent <= kExponentMax + 1);
 }
 
-}  // namespace
-
-bool fits_jsonb(std::string_view json) {
-    if (json.size() > kEmbeddedMax) return false;
+// True if no part of the text, which is that of a jsonb, nests deeper.
+bool nests_within(std::string_view json, int depth_max) {
+    if (json.size() <= 2 * static_cast<std::size_t>(Max(depth_max, 0))) return true;
     int depth = 0;
-    std::size_t at = 0;
-    while (at < json.size()) {
+    bool is_in_string = false;
+    for (std::size_t at = 0; at < json.size(); ++at) {
         const char c = json[at];
-        if (c == '"') {
-            if (!skip_string(json, at)) return false;
-        } else if (c == '-' || is_digit(c)) {
-            if (!skip_number(json, at)) return false;
-        } else {
-            if (c == '{' || c == '[') ++depth;
-            if (c == '}' || c == ']') --depth;
-            if (depth > kDepthMax) return false;
-            ++at;
-        }
+        if (is_in_string && c == '\\') ++at;
+        if (c == '"') is_in_string = !is_in_string;
+        if (is_in_string) continue;
+        if (c == '{' || c == '[') ++depth;
+        if (c == '}' || c == ']') --depth;
+        if (depth > depth_max) return false;
     }
     return true;
 }
 
+// A json value. What a jsonb cannot hold becomes a string: it must not keep those who read
+// ledger.audit_log from taking a record apart.
+void append_json(StringInfo out, std::string_view json, int depth) {
+    if (fits_jsonb(json, kDepthMax - depth))
+        append(out, json);
+    else
+        append_string(out, json);
+}
+
+// So with a jsonb that nests too deep to be parsed again.
+void append_jsonb(StringInfo out, Jsonb *json, int depth) {
+    const int start = out->len;
+    JsonbToCString(out, &json->root, VARSIZE(json));
+    const std::string_view text(out->data + start, static_cast<std::size_t>(out->len - start));
+    if (nests_within(text, kDepthMax - depth)) return;
+    const std::string_view copy(pnstrdup(text.data(), text.size()), text.size());
+    out->len = start;
+    append_string(out, copy);
+}
+
+// True if the type's output follows no setting that with_fixed_settings leaves as it is.
+bool has_fixed_output(Oid type) {
+    switch (type) {
+        case MONEYOID:
+        case REGPROCOID:
+        case REGPROCEDUREOID:
+        case REGOPEROID:
+        case REGOPERATOROID:
+        case REGCLASSOID:
+        case REGCOLLATIONOID:
+        case REGTYPEOID:
+        case REGCONFIGOID:
+        case REGDICTIONARYOID:
+            return false;
+        default:
+            break;
+    }
+    // Only of ranges: elsewhere an array has a form of its own.
+    const Oid element = get_element_type(type);
+    if (OidIsValid(element)) return has_fixed_output(getBaseType(element));
+    if (type < FirstUnpinnedObjectId) return true;
+    switch (get_typtype(type)) {
+        case TYPTYPE_ENUM:
+            return true;
+        case TYPTYPE_RANGE:
+            return has_fixed_output(getBaseType(get_range_subtype(type)));
+        case TYPTYPE_MULTIRANGE:
+            return has_fixed_output(get_multirange_range(type));
+        default:
+            return false;
+    }
+}
+
+// Form of a type that is no domain.
 Form form_of(Oid type) {
     switch (type) {
         case BOOLOID:
@@ -222,10 +261,47 @@ Form form_of(Oid type) {
             return Form::json;
         case JSONBOID:
             return Form::jsonb;
+        case INT2VECTOROID:
+        case OIDVECTOROID:
+            return Form::vector;
         default:
             if (OidIsValid(get_element_type(type))) return Form::array;
-            return type_is_rowtype(type) ? Form::composite : Form::other;
+            if (type_is_rowtype(type)) return Form::composite;
+            return has_fixed_output(type) ? Form::system : Form::other;
     }
+}
+
+}  // namespace
+
+bool fits_jsonb(std::string_view json, int depth_max) {
+    int depth = 0;
+    std::size_t at = 0;
+    while (at < json.size()) {
+        const char c = json[at];
+        if (c == '"') {
+            if (!skip_string(json, at)) return false;
+        } else if (c == '-' || is_digit(c)) {
+            if (!skip_number(json, at)) return false;
+        } else {
+            if (c == '{' || c == '[') ++depth;
+            if (c == '}' || c == ']') --depth;
+            if (depth > depth_max) return false;
+            ++at;
+        }
+    }
+    return true;
+}
+
+Style style_of(Oid type) {
+    const Oid base = getBaseType(type);
+    const Style style = {form_of(base), nullptr};
+    if (style.form != Form::system && style.form != Form::other) return style;
+    Oid function;
+    bool is_varlena;
+    getTypeOutputInfo(base, &function, &is_varlena);
+    auto *output = static_cast<FmgrInfo *>(palloc(sizeof(FmgrInfo)));
+    fmgr_info(function, output);
+    return {style.form, output};
 }
 
 void append_string(StringInfo out, std::string_view text) {
@@ -242,8 +318,8 @@ void append_string(StringInfo out, std::string_view text) {
     appendStringInfoCharMacro(out, '"');
 }
 
-void append_value(StringInfo out, Form form, Datum value, FmgrInfo *output) {
-    switch (form) {
+void append_value(StringInfo out, const Style &style, Datum value, int depth) {
+    switch (style.form) {
         case Form::boolean:
             return append(out, DatumGetBool(value) ? "true" : "false");
         case Form::int2:
@@ -276,18 +352,20 @@ void append_value(StringInfo out, Form form, Datum value, FmgrInfo *output) {
         case Form::timestamptz:
             return append_time(out, value, TIMESTAMPTZOID);
         case Form::json:
-            return append_embedded(out, bytes_of(value));
-        case Form::jsonb: {
-            Jsonb *json = DatumGetJsonbP(value);
-            JsonbToCString(out, &json->root, VARSIZE(json));
-            return;
-        }
+            return append_json(out, bytes_of(value), depth);
+        case Form::jsonb:
+            return append_jsonb(out, DatumGetJsonbP(value), depth);
+        case Form::vector:
+            return append_array(out, value, 0, depth);
         case Form::array:
-            return append_embedded(out, bytes_of(DirectFunctionCall1(array_to_json, value)));
+            return append_array(out, value, 1, depth);
         case Form::composite:
-            return append_embedded(out, bytes_of(DirectFunctionCall1(row_to_json, value)));
+            return append_composite(out, value, depth);
+        case Form::system:
+            return append_string(out, OutputFunctionCall(style.output, value));
         case Form::other:
-            return append_string(out, OutputFunctionCall(output, value));
+            return with_fixed_names_and_locales(
+                [&] { append_string(out, OutputFunctionCall(style.output, value)); });
     }
 }
 

@@ -1,12 +1,12 @@
-// Values as JSON text, as PostgreSQL's to_json would write them, but faster and
-// whatever the session's settings are.
+// Values as JSON text, as PostgreSQL's to_json would write them, but faster, whatever the
+// session's settings are, and without running anybody's cast to json.
 #pragma once
 
-#include "pg/postgres.hpp"
+#include "audit/fixed_settings.hpp"
 
 namespace ledger {
 
-// How a type is written. other: by its output function, as a string.
+// How a type is written.
 enum class Form : std::uint8_t {
     boolean,
     int2,
@@ -25,49 +25,38 @@ enum class Form : std::uint8_t {
     timestamptz,
     json,
     jsonb,
-    // These follow settings, and may run other people's code:
-    array,
-    composite,
-    other
+    // These need with_fixed_settings:
+    vector,     // int2vector and oidvector, arrays that begin at 0
+    array,      // all others; they begin at 1, as a rule
+    composite,  // as an object
+    system,     // a string, by the output function of a type of the system
+    other       // so too, but it follows every setting (names, money), or may (types of extensions)
 };
-Form form_of(Oid type);
-inline bool is_foreign(Form form) {
-    return form >= Form::array;
+inline bool follows_settings(Form form) {
+    return form >= Form::vector;
 }
+
+// How a value is written. output is for the forms system and other.
+struct Style {
+    Form form;
+    FmgrInfo *output;
+};
+
+// That of a type, a domain's being that of its base type. In the current memory context.
+Style style_of(Oid type);
+
+// How deep a record nests at most. A restore must be able to parse it.
+constexpr int kDepthMax = 1000;
 
 void append_string(StringInfo out, std::string_view text);
 
-// output is that of the type; only form other needs it.
-void append_value(StringInfo out, Form form, Datum value, FmgrInfo *output);
+// depth is the number of objects and arrays around the value.
+void append_value(StringInfo out, const Style &style, Datum value, int depth);
+void append_array(StringInfo out, Datum value, int usual_bound, int depth);
+void append_composite(StringInfo out, Datum value, int depth);
 
-// True if PostgreSQL's jsonb takes this text, which is valid as json. Some that it
-// would take are not found to be so.
-bool fits_jsonb(std::string_view json);
-
-// Runs work with the settings that the output of values follows at fixed values.
-template <typename Work>
-void with_fixed_settings(Work work) {
-    const int date_style = DateStyle, interval_style = IntervalStyle, float_digits = extra_float_digits,
-              bytea_style = bytea_output;
-    pg_tz *zone = session_timezone;
-    PG_TRY();
-    {
-        DateStyle = USE_ISO_DATES;
-        IntervalStyle = INTSTYLE_ISO_8601;
-        extra_float_digits = 1;
-        bytea_output = BYTEA_OUTPUT_HEX;
-        session_timezone = pg_tzset("GMT");
-        work();
-    }
-    PG_FINALLY();
-    {
-        DateStyle = date_style;
-        IntervalStyle = interval_style;
-        extra_float_digits = float_digits;
-        bytea_output = bytea_style;
-        session_timezone = zone;
-    }
-    PG_END_TRY();
-}
+// True if PostgreSQL's jsonb takes this text, which is valid as json, and it nests no deeper than
+// that. Some that jsonb would take are not found to be so.
+bool fits_jsonb(std::string_view json, int depth_max);
 
 }  // namespace ledger

@@ -55,29 +55,21 @@ bool is_stored(Form_pg_attribute column) {
     return !column->attisdropped && !compat::is_virtual(column);
 }
 
-PlannedColumn plan_column(Form_pg_attribute column) {
-    PlannedColumn planned = {};
-    const Oid type = getBaseType(column->atttypid);
-    planned.number = column->attnum;
-    planned.form = form_of(type);
+// Adds it to the plan, with its name as JSON.
+void plan_column(PlannedColumns &columns, Form_pg_attribute column) {
     StringInfoData prefix;
     initStringInfo(&prefix);
     appendStringInfoCharMacro(&prefix, ',');
     append_string(&prefix, NameStr(column->attname));
     appendStringInfoCharMacro(&prefix, ':');
-    planned.prefix = {prefix.data, static_cast<std::size_t>(prefix.len)};
-    if (planned.form == Form::other) {
-        Oid function;
-        bool is_varlena;
-        getTypeOutputInfo(type, &function, &is_varlena);
-        planned.output = static_cast<FmgrInfo *>(palloc(sizeof(FmgrInfo)));
-        fmgr_info(function, planned.output);
-    }
-    return planned;
+    const Style style = style_of(column->atttypid);
+    columns.items[columns.count++] = {
+        column->attnum, style, {prefix.data, static_cast<std::size_t>(prefix.len)}};
+    columns.follow_every_setting |= style.form == Form::other;
 }
 
 PlannedColumns room_for(int count) {
-    return {static_cast<PlannedColumn *>(palloc(Max(count, 1) * sizeof(PlannedColumn))), 0};
+    return {static_cast<PlannedColumn *>(palloc(Max(count, 1) * sizeof(PlannedColumn))), 0, false};
 }
 
 void plan_row(RowPlan &plan, Relation relation, const bool *excluded) {
@@ -86,8 +78,8 @@ void plan_row(RowPlan &plan, Relation relation, const bool *excluded) {
     for (int i = 0; i < shape->natts; ++i) {
         Form_pg_attribute column = TupleDescAttr(shape, i);
         if (!is_stored(column) || excluded[column->attnum]) continue;
-        plan.row.items[plan.row.count++] = plan_column(column);
-        plan.has_foreign_code |= is_foreign(plan.row.items[plan.row.count - 1].form);
+        plan_column(plan.row, column);
+        plan.has_foreign_code |= follows_settings(plan.row.items[plan.row.count - 1].style.form);
     }
 }
 
@@ -99,7 +91,7 @@ void plan_key(RowPlan &plan, Relation relation, const bool *excluded) {
         Form_pg_attribute column = TupleDescAttr(RelationGetDescr(relation), lfirst_int(cell) - 1);
         if (excluded[column->attnum])
             refuse(relation, NameStr(column->attname), "which is in the primary key now");
-        plan.key.items[plan.key.count++] = plan_column(column);
+        plan_column(plan.key, column);
     }
 }
 
@@ -146,25 +138,32 @@ Entry &entry_of(Oid trigger) {
     return *entry;
 }
 
-}  // namespace
-
-const RowPlan &plan_of(const TriggerData &fired) {
-    Entry &entry = entry_of(fired.tg_trigger->tgoid);
-    if (!entry.valid) renew(entry, fired.tg_relation, *fired.tg_trigger);
-    return *entry.plan;
-}
-
-void append_row(StringInfo out, const PlannedColumns &columns, TupleTableSlot *row) {
-    slot_getallattrs(row);
-    const int start = out->len;
+void append_columns(StringInfo out, const PlannedColumns &columns, TupleTableSlot *row) {
     for (int i = 0; i < columns.count; ++i) {
         const PlannedColumn &column = columns.items[i];
         appendBinaryStringInfo(out, column.prefix.data(), static_cast<int>(column.prefix.size()));
         if (row->tts_isnull[column.number - 1])
             appendBinaryStringInfo(out, "null", 4);
         else
-            append_value(out, column.form, row->tts_values[column.number - 1], column.output);
+            append_value(out, column.style, row->tts_values[column.number - 1], 1);
     }
+}
+
+}  // namespace
+
+const RowPlan &plan_of(Relation relation, const Trigger &trigger) {
+    Entry &entry = entry_of(trigger.tgoid);
+    if (!entry.valid) renew(entry, relation, trigger);
+    return *entry.plan;
+}
+
+void append_row(StringInfo out, const PlannedColumns &columns, TupleTableSlot *row) {
+    slot_getallattrs(row);
+    const int start = out->len;
+    if (columns.follow_every_setting)
+        with_fixed_names_and_locales([&] { append_columns(out, columns, row); });
+    else
+        append_columns(out, columns, row);
     if (columns.count == 0) appendStringInfoCharMacro(out, '{');
     out->data[start] = '{';  // in place of the first comma
     appendStringInfoCharMacro(out, '}');

@@ -8,14 +8,14 @@ namespace ledger {
 
 struct PlannedColumn {
     AttrNumber number;
-    Form form;
+    Style style;
     std::string_view prefix;  // ,"name":
-    FmgrInfo *output;         // for Form::other
 };
 
 struct PlannedColumns {
     PlannedColumn *items;
     int count;
+    bool follow_every_setting;  // of one of them at least
 };
 
 struct RowPlan {
@@ -24,14 +24,18 @@ struct RowPlan {
     const char *relation;  // its name as in SQL, with its schema
     PlannedColumns row;
     PlannedColumns key;     // of the primary key; none without one
-    bool has_foreign_code;  // writing a row may run it
+    bool has_foreign_code;  // writing a row may run it, and needs with_fixed_settings
 };
 
-// The plan of the row trigger that is being fired. It stays in place until the transaction
-// ends. Raises an error if the table has changed so that what is excluded is no longer certain.
-const RowPlan &plan_of(const TriggerData &fired);
+// The plan of that row trigger of the table. It stays in place until the transaction ends.
+// Raises an error if the table has changed so that what is excluded is no longer certain.
+const RowPlan &plan_of(Relation relation, const Trigger &trigger);
+inline const RowPlan &plan_of(const TriggerData &fired) {
+    return plan_of(fired.tg_relation, *fired.tg_trigger);
+}
 
-// The row as a JSON object.
+// The row as a JSON object, always the same text if it is written within with_fixed_settings
+// where its plan needs that.
 void append_row(StringInfo out, const PlannedColumns &columns, TupleTableSlot *row);
 
 // The table's name as in SQL, with its schema, in the current memory context.

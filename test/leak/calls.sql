@@ -18,6 +18,9 @@ SELECT ledger.seal();
 CREATE TABLE leak.plain (id bigint PRIMARY KEY, note text, amount numeric, tags jsonb);
 CREATE TABLE leak.audited (LIKE leak.plain INCLUDING ALL);
 SELECT ledger.enable_audit('leak.audited', '{tags}');
+CREATE TYPE leak.part AS (relation regclass, paid money, at timestamptz[]);
+CREATE TABLE leak.nested (id bigint PRIMARY KEY, parts leak.part[], numbers integer[], price money);
+SELECT ledger.enable_audit('leak.nested');
 CREATE ROLE leak_clerk;
 
 INSERT INTO leak.call (name, work, refusal, one_in) VALUES
@@ -94,6 +97,9 @@ INSERT INTO leak.call (name, work, refusal, one_in) VALUES
 ('purge_requests', $$PERFORM ledger.begin_request('p' || i, lease => '1 microsecond', ttl => '1 microsecond'), ledger.purge_requests();$$, NULL, 1),
 -- Audit.
 ('audited rows', $$/* ledger.audit() */ INSERT INTO leak.audited VALUES (i, 'new', 1.5, '{"a": [1, 2]}'); UPDATE leak.audited SET amount = i, note = repeat('x', 3000) WHERE id = i; DELETE FROM leak.audited WHERE id = i;$$, NULL, 1),
+('nested rows', $$SET search_path = public; INSERT INTO leak.nested VALUES (i, '{"(pg_class,1,{now})"}', '[0:1]={1,2}', i);$$, NULL, 1),
+('audit_change', $$PERFORM ledger.audit_change(max(id)) FROM ledger_data.audit;$$, NULL, 1),
+('unknown change', $$PERFORM ledger.audit_change(1);$$, 'LG010', 1),
 ('audit and no audit', $$PERFORM ledger.enable_audit('leak.plain'), ledger.disable_audit('leak.plain');$$, NULL, 100),
 ('no such column', $$PERFORM ledger.enable_audit('leak.plain', '{none}');$$, '42703', 10),
 -- Access.

@@ -62,6 +62,7 @@ INSERT INTO contract VALUES
     ('inclusion_proof', '{bigint}', 'jsonb', 'stable', true),
     ('consistency_proof', '{bigint,bigint}', 'jsonb', 'stable', true),
     ('audit', '{}', 'trigger', 'volatile', false),
+    ('audit_change', '{bigint}', 'record', 'stable', true),
     ('enable_audit', '{regclass,name[]}', 'void', 'volatile', false),
     ('disable_audit', '{regclass}', 'void', 'volatile', false),
     ('grant_access', '{regrole,text}', 'void', 'volatile', false),
@@ -84,7 +85,7 @@ SELECT columns_are('ledger', 'entries', '{transfer_id,account,asset,amount,count
 SELECT columns_are('ledger', 'stock', '{sku,on_hand,reserved,available,sold}'::name[]);
 SELECT columns_are('ledger', 'requests', '{kind,scope,key,state,retryable,attempt,leased_until,fingerprint,arguments,response,transfer_id,begun_at,expires_at,role}'::name[]);
 SELECT columns_are('ledger', 'stat', '{transfers,refusals,slot_loads,evictions,folds,longest_tail,lanes_in_use,slots_in_use,slots_total,prepared_effects,worker_pid,worker_due_at}'::name[]);
-SELECT columns_are('ledger', 'audit_log', '{id,lane,seq,at,txid,relation,operation,key,old,new,actor,acting_as,application,client,hash}'::name[]);
+SELECT columns_are('ledger', 'audit_log', '{id,lane,seq,at,txid,relation_oid,relation,operation,key,old,new,actor,acting_as,application,client,hash}'::name[]);
 SELECT columns_are('ledger', 'audit_records', '{id,lane,seq,txid,at_us,relation_oid,relation,operation,key,old,new,actor,acting_as,application,client,hash}'::name[]);
 SELECT columns_are('ledger', 'transfer_records', '{id,lane,seq,kind,debit_account,credit_account,amount,ref,txid,created_us,metadata,hash}'::name[]);
 SELECT columns_are('ledger', 'seal_records', '{number,sealed_us,transfers,transfer_root,audits,audit_root,from_id,until_id,heads,previous,hash}'::name[]);
@@ -111,6 +112,7 @@ FROM pg_proc JOIN (VALUES
     ('ledger.complete_request(text,jsonb,text,integer)', 'key response scope attempt'),
     ('ledger.fail_request(text,jsonb,text,boolean,integer)', 'key error scope retryable attempt'),
     ('ledger.verify_signed_request(text,text,timestamptz,text,text)', 'client payload signed_at nonce signature'),
+    ('ledger.audit_change(bigint)', 'id key old new'),
     ('ledger.verify(text)', 'scope scope lane seq id problem'),
     ('ledger.verify_digest(jsonb)', 'digest scope lane seq id problem'),
     ('ledger.check_invariants()', 'invariant subject detail')) AS e (signature, expected)

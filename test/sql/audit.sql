@@ -74,7 +74,7 @@ INSERT INTO kinds VALUES
      NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, DEFAULT, NULL);
 SELECT helper.logged();
 SET intervalstyle = iso_8601;
-SELECT l.new = to_jsonb(k) AS same, count(*) FROM ledger.audit_log AS l JOIN kinds AS k ON l.key = jsonb_build_object('id', k.id)
+SELECT l.new::jsonb = to_jsonb(k) AS same, count(*) FROM ledger.audit_log AS l JOIN kinds AS k ON l.key::jsonb = jsonb_build_object('id', k.id)
 WHERE l.relation = 'audited.kinds' GROUP BY 1;
 -- Settings make no difference.
 CREATE TABLE told (name text, value text);
@@ -87,15 +87,19 @@ SELECT new::text = old::text AND new::text IN (SELECT i.new FROM ledger.audit_re
 FROM ledger.audit_records WHERE relation = 'audited.kinds' AND operation = 'UPDATE' GROUP BY 1;
 SELECT set_config('test.seen', max(id)::text, false) IS NULL FROM ledger.audit_log;
 
--- json that a jsonb cannot hold becomes a string, so that the log stays readable.
-CREATE TABLE odd (id integer PRIMARY KEY, j json, ja json[]);
+-- json that a jsonb cannot hold becomes a string, so that records can be taken apart.
+CREATE TABLE odd (id integer PRIMARY KEY, j json, ja json[], jb jsonb);
 SELECT ledger.enable_audit('odd');
 INSERT INTO odd VALUES
     (1, '"\u0000"', NULL), (2, '"\ud800"', NULL), (3, '["\ud83d\ude00", "\u00e9", "\\u0000"]', NULL), (4, '1e999999', NULL), (5, '{"a": 1.5e-30}', NULL),
     (6, ('[' || repeat('9', 2000) || ']')::json, NULL), (7, (repeat('[', 1500) || repeat(']', 1500))::json, NULL),
     (8, NULL, '{"\"\\u0000\"", "1"}'), (9, '"\udc00\ud800"', NULL), (10, '{"\\": "\""}', NULL),
-    (11, ('[[]' || repeat(', {}', 1500) || ']')::json, NULL);
-SELECT key, jsonb_typeof(new -> 'j') AS j, jsonb_typeof(new -> 'ja') AS ja, CASE WHEN length(new::text) < 100 THEN new END AS new
+    (11, ('[[]' || repeat(', {}', 1500) || ']')::json, NULL), (12, (repeat('[', 999) || repeat(']', 999))::json, NULL), (13, (repeat('[', 1000) || repeat(']', 1000))::json, NULL),
+    (14, NULL, ARRAY[repeat('[', 998) || repeat(']', 998)]::json[]), (15, NULL, ARRAY[repeat('[', 999) || repeat(']', 999)]::json[]),
+    (16, NULL, '{{1,2},{3,"[4]"}}');
+INSERT INTO odd (id, jb) VALUES (17, (repeat('["\"[",', 999) || '1' || repeat(']', 999))::jsonb), (18, (repeat('["\"[",', 1000) || '1' || repeat(']', 1000))::jsonb);
+SELECT key, json_typeof(new -> 'j') AS j, json_typeof(new -> 'ja') AS ja, json_typeof(new -> 'ja' -> 0) AS ja_0, json_typeof(new -> 'jb') AS jb,
+       CASE WHEN length(new::text) < 100 THEN new END AS new, (ledger.audit_change(id)).new = new::jsonb AS same
 FROM ledger.audit_log WHERE relation = 'audited.odd' AND operation = 'INSERT' ORDER BY id;
 SELECT set_config('test.seen', max(id)::text, false) IS NULL FROM ledger.audit_log;
 
@@ -107,8 +111,113 @@ INSERT INTO long SELECT 'k' || i, string_agg(md5(n::text), '"'), '\x00' FROM (VA
 UPDATE long SET b = decode(repeat('ab', 10000), 'hex');
 DELETE FROM long;
 SELECT operation, key, length(old ->> 'a') AS old, length(new ->> 'a') AS new, length(new ->> 'b') AS b,
-       old ->> 'a' IS NOT DISTINCT FROM lag(new ->> 'a') OVER (PARTITION BY key ORDER BY id) AS follows
+       old ->> 'a' IS NOT DISTINCT FROM lag(new ->> 'a') OVER (PARTITION BY key::text ORDER BY id) AS follows
 FROM ledger.audit_log WHERE relation = 'audited.long' AND key IS NOT NULL ORDER BY id;
+SELECT set_config('test.seen', max(id)::text, false) IS NULL FROM ledger.audit_log;
+
+-- Arrays and composite values, by the types of their parts; none is lost, and those that no JSON
+-- array can tell are PostgreSQL's text.
+CREATE TYPE mark AS (size smallint, "at ""x""" timestamptz, gone text, tags text[]);
+ALTER TYPE mark DROP ATTRIBUTE gone;
+CREATE TYPE stretch AS (name name, marks mark[], note json);
+CREATE DOMAIN marked AS stretch CHECK ((VALUE).name IS DISTINCT FROM 'bad');
+CREATE TYPE moods AS RANGE (subtype = mood);
+CREATE TABLE nested (
+    id integer, a integer[], l stretch, ld marked, la stretch[], da positive[], ts timestamp[], iv interval[], by bytea[], js json[], jb jsonb[],
+    m mood[], r moods, ra moods[], mr nummultirange, p point[], b boolean[]);
+SELECT ledger.enable_audit('nested');
+INSERT INTO nested VALUES
+    (1, '{1,NULL}', '(n,"{""(1,2026-02-03 04:05+03,\\""{a,NULL}\\"")"",NULL}","[1]")', '(d,,)', '{"(a,,)",NULL}', '{7}',
+     '{2026-02-03 04:05}', '{1 day}', '{"\\x00ff"}', '{"{\"x\": [1]}",NULL,3}', '{"{\"a\": 1}"}', '{ok}', '[sad,ok]', '{"[sad,sad]",empty}', '{[1.50,2)}', '{"(1,2.5)"}', '{t,f}'),
+    (2, '[0:1]={1,2}', '(,,)', NULL, '[5:5]={"(a,,)"}', '[2:2]={7}',
+     '[-1:0]={2026-02-03 04:05,infinity}', '[0:0]={1 day}', '[0:0]={"\\x00ff"}', '{{1},{"[2]"}}', '[0:0]={1}', '[0:0]={ok}', NULL, '[0:0]={"[sad,sad]"}', '{}', '[0:0]={"(1,2.5)"}', '[0:0]={t}'),
+    (3, '[1:1][1:2][0:0]={{{1},{2}}}', '(n,"[0:0]={""(1,,)""}",)', NULL, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', NULL, '{}', '{}', '{}', '{}'),
+    (4, '{{{1,2}},{{3,NULL}}}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+SELECT helper.logged();
+SELECT count(*) FROM nested AS n JOIN ledger.audit_log AS l ON l.relation = 'audited.nested' AND (l.new ->> 'id')::integer = n.id
+WHERE json_populate_record(NULL::nested, l.new)::text = n::text;
+CREATE TABLE lists (v int2vector, ov oidvector, va int2vector[], wa words[]);
+SELECT ledger.enable_audit('lists');
+INSERT INTO lists VALUES ('1 2', '3 4', '{"1 2",3}', '{"{a}","{b,c}"}'), ('', '', '{}', '{}'), ('7', '8', '{{1,2},{"3 4",5}}', '{{"{a}"}}'),
+    (NULL, NULL, '[0:0]={1}', '[0:0]={"{a}"}'), (NULL, NULL, NULL, '{"{{a}}"}');
+SELECT helper.logged();
+
+-- A cast to json is not run, whoever made it: not one that lies, raises, acts as the writer, or
+-- leaves a setting behind.
+CREATE TYPE verdict AS ENUM ('yes', 'no');
+CREATE TYPE span AS RANGE (subtype = integer);
+CREATE TYPE finding AS (v verdict, s span);
+CREATE TABLE taken (who name);
+CREATE FUNCTION lie(verdict) RETURNS json LANGUAGE plpgsql SET timezone = 'Asia/Tokyo' AS $$
+BEGIN
+    INSERT INTO audited.taken VALUES (current_user);
+    RETURN '"yes"';
+END
+$$;
+CREATE FUNCTION stop(span) RETURNS json LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'not today'; END$$;
+CREATE CAST (verdict AS json) WITH FUNCTION lie(verdict);
+CREATE CAST (span AS json) WITH FUNCTION stop(span);
+CREATE TABLE trial (v verdict, va verdict[], f finding, fa finding[], t timestamptz[]);
+SELECT ledger.enable_audit('trial');
+SET timezone = 'America/St_Johns';
+SELECT helper.outcome($$INSERT INTO audited.trial VALUES ('no', '{no}', '(no,)', '{"(no,)"}', '{2026-02-03 04:05Z}') RETURNING 'kept'$$);
+RESET timezone;
+SELECT helper.outcome($$INSERT INTO audited.trial (f, fa) VALUES ('(no,"[1,2]")', '{"(no,\"[1,2]\")"}') RETURNING 'kept'$$);
+SELECT helper.logged();
+SELECT * FROM taken;
+
+-- Names of objects and money are the same in every session.
+CREATE SCHEMA other;
+CREATE TABLE other.named (id integer);
+CREATE FUNCTION other.named(integer) RETURNS integer LANGUAGE sql AS 'SELECT 1';
+CREATE TYPE holder AS (c regclass, m money);
+CREATE TABLE named (c regclass, p regproc, pr regprocedure, o regoper, t regtype, ns regnamespace, ro regrole, cfg regconfig, ca regclass[], h holder, m money, ma money[]);
+SELECT ledger.enable_audit('named');
+CREATE TABLE names AS SELECT 'other.named'::regclass AS c, 'other.named'::regproc AS p, 'other.named(integer)'::regprocedure AS pr, 'pg_catalog.||/'::regoper AS o, 'other.named'::regtype AS t,
+    'other'::regnamespace AS ns, 'pg_monitor'::regrole AS ro, 'english'::regconfig AS cfg, '{other.named,pg_class,named}'::regclass[] AS ca, '(named,1)'::holder AS h, 1234.5::money AS m, '{1,2}'::money[] AS ma;
+INSERT INTO named SELECT * FROM names;
+SET search_path = other, audited, pg_catalog; SET quote_all_identifiers = on;
+INSERT INTO audited.named SELECT * FROM audited.names;
+SET search_path = ''; SET quote_all_identifiers = off;
+INSERT INTO audited.named SELECT * FROM audited.names;
+SHOW search_path;
+SET search_path = audited;
+SELECT count(*), count(DISTINCT new::text), min(new::text) FROM ledger.audit_log WHERE relation = 'audited.named' AND operation = 'INSERT';
+-- The session's settings are its own again, after an error too.
+SET search_path = other, audited; SET timezone = 'America/St_Johns';
+CREATE TYPE audited.deep_0 AS (c regclass);
+DO $$
+BEGIN
+    FOR i IN 1..1000 LOOP
+        EXECUTE format('CREATE TYPE audited.deep_%s AS (d audited.deep_%s)', i, i - 1);
+    END LOOP;
+END
+$$;
+CREATE TABLE audited.deep (c regclass, d deep_1000, e deep_900);
+SELECT ledger.enable_audit('audited.deep');
+SELECT helper.outcome(format('INSERT INTO audited.deep (c, d) VALUES (%L, %s%L%s)', 'other.named', repeat('ROW(', 1001), 'named', repeat(')', 1001)));
+SHOW search_path;
+SHOW timezone;
+INSERT INTO deep (c) VALUES ('named');
+RESET timezone;
+SELECT helper.outcome(format('INSERT INTO audited.deep (e) VALUES (%s%L%s) RETURNING ''kept''', repeat('ROW(', 901), 'named', repeat(')', 901)));
+SELECT length(new::text), right(new::text, 920) LIKE '{"c":"other.named"}}}%' FROM ledger.audit_log WHERE relation = 'audited.deep' AND new ->> 'e' IS NOT NULL;
+SET search_path = audited;
+SELECT new -> 'c' FROM ledger.audit_log WHERE relation = 'audited.deep' AND new ->> 'c' IS NOT NULL;
+SET client_min_messages = warning;
+DROP TYPE deep_0 CASCADE;
+RESET client_min_messages;
+
+-- jsonb of one record, by its id.
+CREATE TABLE wide (id integer PRIMARY KEY, j json);
+SELECT ledger.enable_audit('wide');
+INSERT INTO wide VALUES (1, '{"a": 1}'), (2, (repeat('[', 990) || repeat(']', 990))::json), (3, ('[' || repeat('1e9999,', 120000) || '1]')::json);
+DELETE FROM wide WHERE id = 1;
+SELECT sum(length(key::text) + length(new::text)) FROM ledger.audit_log WHERE relation = 'audited.wide' AND operation = 'INSERT';
+SELECT l.operation, c.* FROM ledger.audit_log AS l, ledger.audit_change(l.id) AS c WHERE l.relation = 'audited.wide' AND c.key @> '{"id": 1}' ORDER BY l.id;
+SELECT helper.outcome($$SELECT ledger.audit_change(1)$$);
+SELECT helper.outcome($$SELECT ledger.audit_change(NULL)$$);
+SELECT count(*) FROM ledger.audit_log WHERE relation = 'audited.wide' AND relation_oid <> 'wide'::regclass;
 SELECT set_config('test.seen', max(id)::text, false) IS NULL FROM ledger.audit_log;
 
 -- No primary key; one of two columns in another order; none of the columns left.

@@ -160,7 +160,7 @@ foreach my $round (1 .. 3)
 	$pgbench->finish;
 	$node->poll_query_until('postgres', 'SELECT 1', '1') or die 'no recovery';
 	is($node->safe_psql('postgres', q{
-		WITH last AS (SELECT DISTINCT ON (key) operation, new FROM ledger.audit_log WHERE relation = 'public.load' AND key IS NOT NULL ORDER BY key, id DESC),
+		WITH last AS (SELECT DISTINCT ON (key::text) operation, new::jsonb AS new FROM ledger.audit_log WHERE relation = 'public.load' AND key IS NOT NULL ORDER BY key::text, id DESC),
 		     told AS (SELECT new FROM last WHERE operation <> 'DELETE')
 		SELECT count(*) FROM ((TABLE told EXCEPT ALL SELECT to_jsonb(l) FROM load AS l) UNION ALL (SELECT to_jsonb(l) FROM load AS l EXCEPT ALL TABLE told)) AS t}),
 		'0', "round $round: the log tells the table's rows");
@@ -185,7 +185,7 @@ $node->safe_psql('restored', 'INSERT INTO t VALUES (8)');
 $node->safe_psql('restored', 'INSERT INTO p VALUES (8)');
 is($node->safe_psql('restored', 'SELECT count(*) FROM ledger.audit_log'), $count + 2, 'restored: auditing goes on');
 is($node->safe_psql('restored', "SELECT string_agg(DISTINCT tgenabled, '') FROM pg_trigger WHERE tgname LIKE 'ledger_audit%'"), 'A', 'restored: always');
-is($node->safe_psql('restored', "SELECT new ? 'secret' FROM ledger.audit_log WHERE relation = 'public.t' ORDER BY id DESC LIMIT 1"), 'f',
+is($node->safe_psql('restored', "SELECT new::jsonb ? 'secret' FROM ledger.audit_log WHERE relation = 'public.t' ORDER BY id DESC LIMIT 1"), 'f',
 	'restored: what was secret stays so');
 chained($node, 'restored', 'restored, written to');
 

@@ -25,7 +25,13 @@ sub differences
 
 my $sql = sub { my ($database, $statement) = @_; return $node->safe_psql($database, $statement) };
 my $newest = $sql->('postgres', q{SELECT default_version FROM pg_available_extensions WHERE name = 'ledger'});
-$sql->('postgres', 'CREATE ROLE app; CREATE ROLE other; CREATE DATABASE restored; CREATE DATABASE fresh');
+$sql->('postgres', 'CREATE ROLE app; CREATE ROLE other; CREATE ROLE auditor; CREATE ROLE reviewer; CREATE DATABASE restored; CREATE DATABASE fresh');
+my $grants = q{
+	SELECT ledger.grant_access('app', 'writer');
+	SELECT ledger.grant_access('auditor', 'auditor');
+	GRANT USAGE ON SCHEMA ledger TO reviewer;
+	GRANT SELECT (id, relation) ON ledger.audit_log TO reviewer WITH GRANT OPTION;
+};
 
 # --- the SQL of an earlier release under the present library, and then the update
 
@@ -35,7 +41,7 @@ foreach my $release (@releases)
 	my $updated = "updated from $release";
 	$sql->('postgres', qq{CREATE DATABASE "$updated"});
 	create_ledger($node, $updated, $release);
-	$sql->($updated, "SELECT ledger.grant_access('app', 'writer')");
+	$sql->($updated, $grants);
 	fill_ledger($node, $updated, 'first');
 	my $digest = $sql->($updated, 'SELECT ledger.digest()');
 	carries_on($node, $updated, 'first', $digest, $release);
@@ -45,13 +51,18 @@ foreach my $release (@releases)
 	is($sql->($updated, "SET ROLE other; SELECT state FROM ledger.begin_request('in flight', '1')"), 'in_progress', "$release: it is everybody's");
 
 	my $content = content($node, $updated);
-	$sql->($updated, 'ALTER EXTENSION ledger UPDATE');
+	# A view of the user's on one whose columns change keeps the update from being made.
+	$sql->($updated, 'CREATE VIEW last_changes AS SELECT * FROM ledger.audit_log');
+	refused($node, $updated, 'ALTER EXTENSION ledger UPDATE', '2BP01', "$updated: not while a view depends on the log");
+	$sql->($updated, 'DROP VIEW last_changes; ALTER EXTENSION ledger UPDATE');
 	is($sql->($updated, q{SELECT extversion FROM pg_extension WHERE extname = 'ledger'}), $newest, "$updated: it is the present version");
 	same_content($node, $updated, $content, $updated);
 	carries_on($node, $updated, 'second', $digest, $updated);
+	is($sql->($updated, "SET ROLE auditor; SELECT count(*) > 40 FROM ledger.audit_log; SET ROLE reviewer; SELECT count(relation) > 40 FROM ledger.audit_log"),
+		"t\nt", "$updated: who could read the log can");
 	fill_ledger($node, $updated, 'third');
 	carries_on($node, $updated, 'third', $digest, "$updated, filled again");
-	$sql->($updated, "SELECT ledger.grant_access('app', 'writer')");
+	$sql->($updated, "SELECT ledger.grant_access('app', 'writer'), ledger.grant_access('auditor', 'auditor')");
 
 	# A request of before is everybody's, a new one its role's.
 	is($sql->($updated, "SET ROLE other; SELECT state FROM ledger.begin_request('in flight', '1')"), 'in_progress', "$updated: a request of before is everybody's");
@@ -65,7 +76,7 @@ foreach my $release (@releases)
 # --- the catalogs
 
 create_ledger($node, 'fresh');
-$sql->('fresh', "SELECT ledger.grant_access('app', 'writer')");
+$sql->('fresh', $grants);
 my $fresh = $sql->('fresh', $catalog);
 cmp_ok(scalar(split /\n/, $fresh), '>', 1000, 'the catalogs say much of the extension');
 is(differences($sql->("updated from $_", $catalog), $fresh), '', "updated from $_, it is as a new one") foreach @releases;
@@ -102,6 +113,10 @@ foreach my $slip (
 {
 	isnt(differences($sql->('fresh', "BEGIN; $slip; $catalog; ROLLBACK"), $fresh), '', "seen: $slip");
 }
+
+# No note of a grant stays that DROP ROLE would stumble over.
+$sql->($_, 'DROP OWNED BY reviewer') foreach 'restored', 'fresh', map { "updated from $_" } @releases;
+is($sql->('postgres', 'DROP ROLE reviewer'), '', 'a role with grants that were kept can be dropped');
 
 $node->stop;
 done_testing();
