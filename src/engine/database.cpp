@@ -5,6 +5,7 @@
 #include "engine/storage.hpp"
 #include "engine/rebase.hpp"
 #include "engine/recover.hpp"
+#include "pg/bytes.hpp"
 #include "pg/error.hpp"
 #include "pg/table.hpp"
 #include "worker/worker.hpp"
@@ -321,6 +322,7 @@ void begin_writing(const char *function) {
     PreventCommandDuringRecovery(function);
     PreventCommandIfParallelMode(function);
     require_preload();
+    require_utf8();
 }
 
 Database &current_database() {

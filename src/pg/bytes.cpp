@@ -23,6 +23,15 @@ Text utf8_of(std::string_view text) {
     return std::string_view(converted);
 }
 
+void require_utf8() {
+    if (GetDatabaseEncoding() != PG_MULE_INTERNAL) return;
+    ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+            errmsg("encoding \"%s\" is not supported by the ledger", GetDatabaseEncodingName()),
+            errdetail("Records are hashed in UTF-8, and PostgreSQL has no conversion from this encoding."),
+            errhint("Use a database with another encoding: CREATE DATABASE ... TEMPLATE template0 ENCODING "
+                    "'UTF8'."));
+}
+
 Text text_of(const char *string) {
     if (!string) return {};
     return utf8_of(string);

@@ -28,6 +28,9 @@ Text text_of(const Jsonb *json);
 Text text_of(const char *string);
 Text utf8_of(std::string_view text);
 
+// Refuses a database of the only encoding that PostgreSQL does not convert to UTF-8.
+void require_utf8();
+
 // The column of a row as bytes, detoasted; none for NULL.
 Text column_bytes(HeapTuple tuple, AttrNumber column, TupleDesc shape);
 

@@ -220,6 +220,12 @@ is($sql->("SET max_stack_depth = '100kB'", "SELECT string_agg(concat_ws(' ', jso
 	FROM ledger.audit_log AS l, ledger.audit_change(l.id) AS c WHERE l.relation = 'public.nested' AND l.operation = 'INSERT'"),
 	'object 1, string, object 2', 'one record that is no jsonb does not keep the others from being read');
 
+# The one encoding that cannot be hashed is refused at once; in an older ledger, at the first write.
+$sql->(q{CREATE DATABASE mule ENCODING 'MULE_INTERNAL' LOCALE 'C' TEMPLATE template0});
+refused($node, 'mule', 'CREATE EXTENSION ledger', '0A000', 'MULE_INTERNAL: no ledger is made');
+$node->safe_psql('mule', q{CREATE EXTENSION ledger VERSION '0.2'});
+refused($node, 'mule', q{SELECT ledger.transfer('a', 'b', 1)}, '0A000', 'MULE_INTERNAL: no transfer');
+refused($node, 'mule', q{CREATE TABLE t (id int); SELECT ledger.enable_audit('t')}, '0A000', 'MULE_INTERNAL: no audit');
 foreach my $encoding ('SQL_ASCII', 'LATIN1', 'EUC_JP')
 {
 	$sql->("CREATE DATABASE \"in $encoding\" ENCODING '$encoding' LOCALE 'C' TEMPLATE template0");
