@@ -41,7 +41,7 @@ int fix_names_and_locales();
 
 // Runs work with search_path and the locale of money, numbers and times fixed too: for names of
 // objects, money, and types of extensions. Each setting that the session has at another value costs
-// some microseconds. After an error, the end of the subtransaction gives the settings back.
+// time. After an error, the end of the subtransaction gives the settings back.
 template <typename Work>
 void with_fixed_names_and_locales(Work work) {
     const int level = fix_names_and_locales();

@@ -183,6 +183,24 @@ INSERT INTO audited.named SELECT * FROM audited.names;
 SHOW search_path;
 SET search_path = audited;
 SELECT count(*), count(DISTINCT new::text), min(new::text) FROM ledger.audit_log WHERE relation = 'audited.named' AND operation = 'INSERT';
+-- So is each kind of them by itself.
+DO $$
+DECLARE
+    names record;
+    path text;
+BEGIN
+    FOR names IN SELECT attname, format_type(atttypid, NULL) AS type FROM pg_attribute WHERE attrelid = 'audited.names'::regclass AND attnum > 0 LOOP
+        EXECUTE format('CREATE TABLE audited.alone_%s (v %s)', names.attname, names.type);
+        PERFORM ledger.enable_audit(('audited.alone_' || names.attname)::regclass);
+        FOREACH path IN ARRAY '{"other, audited","",audited}'::text[] LOOP
+            PERFORM set_config('search_path', path, true);
+            EXECUTE format('INSERT INTO audited.alone_%s SELECT %s FROM audited.names', names.attname, names.attname);
+        END LOOP;
+    END LOOP;
+END
+$$;
+SELECT count(*), count(DISTINCT new::text), min(new::text) FROM ledger.audit_log WHERE relation LIKE 'audited.alone%' AND operation = 'INSERT' GROUP BY relation ORDER BY relation;
+SELECT set_config('test.seen', max(id)::text, false) IS NULL FROM ledger.audit_log;
 -- The session's settings are its own again, after an error too.
 SET search_path = other, audited; SET timezone = 'America/St_Johns';
 CREATE TYPE audited.deep_0 AS (c regclass);

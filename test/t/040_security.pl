@@ -115,6 +115,7 @@ chmod 0600, $key;
 $node->safe_psql('hijack', q{
 	SELECT * FROM ledger.verify_digest(ledger.digest());
 	SELECT ledger.consistency_proof(1), ledger.inclusion_proof(pg_catalog.max(t.id)) FROM ledger.transfers AS t;
+	SELECT ledger.audit_change(l.id) FROM ledger.audit_log AS l;
 	SELECT ledger.disable_audit('price'), ledger.grant_access('app', 'auditor'), ledger.revoke_access('app');
 	DROP ROLE app;
 });
