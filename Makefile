@@ -102,6 +102,10 @@ tap: clients build/torture build/torture_clock.so build/fuzz_arguments
 		PERL5LIB=$(pgxsdir)/src/test/perl:$(CURDIR)/test/t LEDGER_BUILD=$(CURDIR)/build \
 		prove $(PROVE_FLAGS) $(or $(PROVE_TESTS),$(sort $(wildcard test/t/*.pl)))
 
+# Random programs that change audited tables: the log has to replay to the tables.
+audit-programs:
+	LEDGER_PROGRAMS=$(or $(PROGRAMS),1000) $(MAKE) tap PROVE_TESTS=test/t/054_audit_order.pl
+
 # --- quality -------------------------------------------------------------
 
 all_formatted = $(sources) $(headers) $(wildcard client/*.?pp test/unit/*.cpp test/torture/*.?pp test/bench/*.cpp test/fuzz/*.?pp test/fuzz/*/*.?pp)
@@ -176,4 +180,4 @@ fuzz-bytes: $(fuzz_bytes)
 fuzz:
 	test/fuzz/run $(FUZZ_FLAGS)
 
-.PHONY: check unit regress isolation tap lint format bench bench-docs torture torture-plants mutants leak sanitize fuzz fuzz-bytes
+.PHONY: check unit regress isolation tap audit-programs lint format bench bench-docs torture torture-plants mutants leak sanitize fuzz fuzz-bytes

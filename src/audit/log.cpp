@@ -1,5 +1,7 @@
 #include "audit/log.hpp"
 
+#include "audit/causal_order.hpp"
+#include "audit/nesting.hpp"
 #include "engine/lane.hpp"
 #include "engine/post.hpp"
 #include "engine/storage.hpp"
@@ -13,9 +15,14 @@ namespace {
 
 constexpr char kName[] = "ledger.audit()";
 
-// What is gathered at most before it is written.
+// What is gathered at most before it is written, where it may be.
 constexpr int kChangesMax = 4096;
 constexpr int kBytesMax = 1 << 20;
+
+// What may wait for the end of the outermost statement: half of what a StringInfo can hold, so
+// that there is room for the largest row.
+constexpr int kWaitingChangesMax = 1 << 23;
+constexpr int kWaitingBytesMax = 512 << 20;
 
 // A jsonb, as ledger.audit_log shows the values, has less than 256 MB.
 constexpr int kValueMax = 255 << 20;
@@ -33,22 +40,33 @@ struct alignas(int) ShortText {
     std::string_view view() const { return {bytes + VARHDRSZ, VARSIZE(bytes) - VARHDRSZ}; }
 };
 
-// What the changes that a statement makes to a table have in common.
-struct Statement {
-    Oid relation_id;
-    CommandId command;
+// A table under its name, as in SQL.
+struct Table {
+    Oid id;
+    ShortText<2 * (2 * NAMEDATALEN + 2) + 1> name;
+};
+
+// Who changes rows.
+struct Author {
     Oid session_user;
     Oid user;
-    TimestampTz at;
-    ShortText<2 * (2 * NAMEDATALEN + 2) + 1> relation;
     ShortText<NAMEDATALEN> actor;
     ShortText<NAMEDATALEN> acting_as;
     ShortText<NAMEDATALEN> application;
 };
 
+// What the changes that a statement makes to a table have in common.
+struct Statement {
+    int table;
+    int author;
+    CommandId command;
+    TimestampTz at;
+};
+
 struct Change {
     int statement;
-    int level;  // nesting level of its subtransaction
+    int statements;  // how many there are from this change on
+    int level;       // nesting level of its subtransaction
     const char *operation;
     Draft draft;
     int end;  // of its bytes
@@ -60,25 +78,32 @@ struct Items {
     int count;
     int room;
 
+    // All zero.
     Item &add() {
         if (count == room) {
             room = Max(2 * room, 4);
-            first =
-                static_cast<Item *>(first ? repalloc(first, room * sizeof(Item))
-                                          : MemoryContextAlloc(TopTransactionContext, room * sizeof(Item)));
+            const Size size = room * sizeof(Item);
+            first = static_cast<Item *>(first ? repalloc_huge(first, size)
+                                              : MemoryContextAllocHuge(TopTransactionContext, size));
         }
-        return first[count++];
+        return first[count++] = {};
     }
     Item &last() { return first[count - 1]; }
 };
 
-// All memory is TopTransactionContext's. The levels of the changes never fall: a change
-// of a subtransaction comes after those that were made outside before it.
+// All memory is TopTransactionContext's. Changes stand in the order in which they were told;
+// so their levels never fall: a change of a subtransaction comes after those that were told
+// outside before it.
 struct {
     StringInfoData bytes;
     Items<Change> changes;
     Items<Statement> statements;
-    bool in_statement;  // the last of them goes on
+    Items<Table> tables;
+    Items<Author> authors;
+    bool is_mixed;       // a change is of an earlier command than one told before it
+    int enough_changes;  // to try again to write what had to wait
+    int enough_bytes;
+    TimestampTz last_at;  // of what was written
 } mine = {};
 
 const char *role_name(Oid role) {
@@ -99,29 +124,61 @@ const ShortText<64> &client_address() {
     return address;
 }
 
-int statement_for(Oid relation_id, const char *relation) {
-    const CommandId command = GetCurrentCommandId(false);
+// The item that fits among the last ones, or one that is made.
+template <typename Item, typename Fits, typename Make>
+int find_or_make(Items<Item> &items, Fits fits, Make make) {
+    constexpr int kLooks = 16;
+    for (int i = items.count - 1; i >= 0 && i >= items.count - kLooks; --i)
+        if (fits(items.first[i])) return i;
+    make(items.add());
+    return items.count - 1;
+}
+
+int table_of(Oid id, const char *name) {
+    return find_or_make(
+        mine.tables, [&](const Table &table) { return table.id == id && table.name.view() == name; },
+        [&](Table &table) {
+            table.id = id;
+            table.name.set(name);
+        });
+}
+
+int author_now() {
     const Oid session_user = GetSessionUserId(), user = GetUserId();
-    if (mine.in_statement) {
-        const Statement &last = mine.statements.last();
-        if (last.relation_id == relation_id && last.command == command && last.user == user &&
-            last.session_user == session_user)
-            return mine.statements.count - 1;
-    }
-    const char *actor = role_name(session_user);
-    const char *acting_as = user == session_user ? actor : role_name(user);
-    Statement &statement = mine.statements.add();
-    statement.relation_id = relation_id;
-    statement.command = command;
-    statement.session_user = session_user;
-    statement.user = user;
-    statement.at = GetCurrentTimestamp();
-    statement.relation.set(relation);
-    statement.actor.set(actor);
-    statement.acting_as.set(acting_as);
-    statement.application.set(application_name ? application_name : "");
-    mine.in_statement = true;
-    return mine.statements.count - 1;
+    const char *application = application_name ? application_name : "";
+    return find_or_make(
+        mine.authors,
+        [&](const Author &author) {
+            return author.session_user == session_user && author.user == user &&
+                   author.application.view() == application;
+        },
+        [&](Author &author) {
+            const char *actor = role_name(session_user);
+            const char *acting_as = user == session_user ? actor : role_name(user);
+            author.session_user = session_user;
+            author.user = user;
+            author.actor.set(actor);
+            author.acting_as.set(acting_as);
+            author.application.set(application);
+        });
+}
+
+// Statements within one another take turns. No two have one command.
+int statement_for(CommandId command, Oid relation_id, const char *relation) {
+    const Oid session_user = GetSessionUserId(), user = GetUserId();
+    return find_or_make(
+        mine.statements,
+        [&](const Statement &statement) {
+            const Author &author = mine.authors.first[statement.author];
+            return statement.command == command && mine.tables.first[statement.table].id == relation_id &&
+                   author.session_user == session_user && author.user == user;
+        },
+        [&](Statement &statement) {
+            statement.command = command;
+            statement.table = table_of(relation_id, relation);
+            statement.author = author_now();
+            statement.at = GetCurrentTimestamp();
+        });
 }
 
 // A value that is there as a datum, and in UTF-8; an empty text stands for NULL.
@@ -142,42 +199,41 @@ Field field_of(const Draft &draft, int value) {
     return {datum, utf8_of(bytes_of(datum))};
 }
 
-// Links the change to the chain, and makes its row.
+std::string_view value_of(const Draft &draft, int value) {
+    if (value == Draft::kAbsent) return {};
+    return bytes_of(PointerGetDatum(mine.bytes.data + draft.start + value));
+}
+
+// Links the change to the chain, and makes its row. In a transaction times do not fall, though
+// a statement may have begun before another whose changes come first.
 HeapTuple form_row(TupleDesc shape, Database &database, Txid txid, const Change &change) {
     const Statement &statement = mine.statements.first[change.statement];
+    const Table &table = mine.tables.first[statement.table];
+    const Author &author = mine.authors.first[statement.author];
+    const TimestampTz at = mine.last_at = Max(mine.last_at, statement.at);
     ShortText<16> operation;
     operation.set(change.operation);
-    const Field fields[] = {field_of(statement.relation),
+    const Field fields[] = {field_of(table.name),
                             field_of(operation),
-                            field_of(statement.actor),
-                            field_of(statement.acting_as),
-                            field_of(statement.application),
+                            field_of(author.actor),
+                            field_of(author.acting_as),
+                            field_of(author.application),
                             field_of(client_address()),
                             field_of(change.draft, change.draft.key),
                             field_of(change.draft, change.draft.old_row),
                             field_of(change.draft, change.draft.new_row)};
     const auto &[relation, op, actor, acting_as, application, client, key, old_row, new_row] = fields;
-    AuditRecord record = {{},
-                          txid,
-                          unix_us(statement.at),
-                          statement.relation_id,
-                          relation.utf8,
-                          op.utf8,
-                          key.utf8,
-                          old_row.utf8,
-                          new_row.utf8,
-                          actor.utf8,
-                          acting_as.utf8,
-                          application.utf8,
-                          client.utf8};
+    AuditRecord record = {
+        {},           txid,         unix_us(at), table.id,       relation.utf8,    op.utf8,    key.utf8,
+        old_row.utf8, new_row.utf8, actor.utf8,  acting_as.utf8, application.utf8, client.utf8};
     HashDatum hash;
-    const Datum hash_datum = hash.set(link(database, record, statement.at));
+    const Datum hash_datum = hash.set(link(database, record, at));
     Datum values[AuditColumn::count] = {
         Int64GetDatum(record.place.id),
         Int64GetDatum(record.place.seq),
         Int64GetDatum(static_cast<std::int64_t>(txid)),
-        TimestampTzGetDatum(statement.at),
-        ObjectIdGetDatum(statement.relation_id),
+        TimestampTzGetDatum(at),
+        ObjectIdGetDatum(table.id),
         Int16GetDatum(static_cast<std::int16_t>(record.place.lane)),
         hash_datum,
     };
@@ -190,25 +246,173 @@ HeapTuple form_row(TupleDesc shape, Database &database, Txid txid, const Change 
     return heap_form_tuple(shape, values, nulls);
 }
 
-// Removes the changes from that one on. The statement that is going on stays known.
+// Removes the changes from that one on.
 void forget_from(int first) {
     mine.changes.count = first;
-    mine.bytes.len = first ? mine.changes.last().end : 0;
-    if (first > 0) return;
-    if (mine.in_statement) mine.statements.first[0] = mine.statements.last();
-    mine.statements.count = mine.in_statement ? 1 : 0;
+    if (first > 0) {
+        mine.bytes.len = mine.changes.last().end;
+        mine.statements.count = mine.changes.last().statements;
+        return;
+    }
+    mine.bytes.len = 0;
+    mine.is_mixed = false;
+    mine.enough_changes = mine.enough_bytes = 0;
+    mine.statements.count = mine.tables.count = mine.authors.count = 0;
 }
 
-void write_from(int first) {
+// Writes count changes: those of order, or where it is null the first.
+void write_changes(const int *order, int count) {
     Database &database = begin_posting(kName);
     const Txid txid = txid_of(GetTopFullTransactionId());
     const bool has_snapshot = ActiveSnapshotSet();
     if (!has_snapshot) PushActiveSnapshot(GetTransactionSnapshot());
-    append_rows(storage().audit, mine.changes.count - first, [&](TupleDesc shape, int i) {
-        return form_row(shape, database, txid, mine.changes.first[first + i]);
+    append_rows(storage().audit, count, [&](TupleDesc shape, int i) {
+        return form_row(shape, database, txid, mine.changes.first[order ? order[i] : i]);
     });
     if (!has_snapshot) PopActiveSnapshot();
-    forget_from(first);
+}
+
+RowChange row_change(const Change &change) {
+    const Draft &draft = change.draft;
+    const std::string_view key = value_of(draft, draft.key);
+    return {draft.command,
+            mine.tables.first[mine.statements.first[change.statement].table].id,
+            draft.storage,
+            draft.is_truncate,
+            draft.old_version,
+            draft.new_version,
+            draft.old_key == Draft::kAbsent ? key : value_of(draft, draft.old_key),
+            key};
+}
+
+CausalOrder order_up_to(int last) {
+    const Size size = mine.changes.count * sizeof(RowChange);
+    auto *changes = static_cast<RowChange *>(MemoryContextAllocHuge(CurrentMemoryContext, size));
+    for (int i = 0; i < mine.changes.count; ++i) changes[i] = row_change(mine.changes.first[i]);
+    return causal_order(changes, mine.changes.count, last);
+}
+
+// Runs work in a memory context of its own.
+template <typename Work>
+void with_scratch(Work work) {
+    MemoryContext scratch =
+        AllocSetContextCreate(CurrentMemoryContext, "ledger audit write", ALLOCSET_DEFAULT_SIZES);
+    MemoryContext caller = MemoryContextSwitchTo(scratch);
+    work();
+    MemoryContextSwitchTo(caller);
+    MemoryContextDelete(scratch);
+}
+
+void write_all() {
+    if (!mine.is_mixed) return write_changes(nullptr, mine.changes.count);
+    with_scratch([] { write_changes(order_up_to(kAllChanges).changes, mine.changes.count); });
+}
+
+// Of a list of items those that keep() was called for, in the order of these calls.
+template <typename Item>
+class Kept {
+  public:
+    explicit Kept(Items<Item> &items)
+        : items_(items), kept_(array<Item>(items.count)), moved_to_(array<int>(items.count)) {
+        std::fill(moved_to_, moved_to_ + items.count, -1);
+    }
+    // Its new number.
+    int keep(int item) {
+        if (moved_to_[item] < 0) {
+            kept_[count_] = items_.first[item];
+            moved_to_[item] = count_++;
+        }
+        return moved_to_[item];
+    }
+    int count() const { return count_; }
+    Item *kept() { return kept_; }
+    void end() {
+        std::copy(kept_, kept_ + count_, items_.first);
+        items_.count = count_;
+    }
+
+  private:
+    template <typename T>
+    static T *array(int count) {
+        return static_cast<T *>(palloc_extended(Max(count, 1) * sizeof(T), MCXT_ALLOC_HUGE));
+    }
+
+    Items<Item> &items_;
+    Item *kept_;
+    int *moved_to_;
+    int count_ = 0;
+};
+
+// Removes the changes that were written, and moves the bytes of the others together.
+void keep_changes(const bool *is_written, Kept<Statement> &statements) {
+    int count = 0, end = 0;
+    for (int i = 0; i < mine.changes.count; ++i) {
+        if (is_written[i]) continue;
+        Change change = mine.changes.first[i];
+        const int start = MAXALIGN(end), size = change.end - change.draft.start;
+        memmove(mine.bytes.data + start, mine.bytes.data + change.draft.start, size);
+        change.draft.start = start;
+        change.end = end = start + size;
+        change.statement = statements.keep(change.statement);
+        change.statements = statements.count();
+        mine.changes.first[count++] = change;
+    }
+    mine.changes.count = count;
+    mine.bytes.len = end;
+}
+
+// Keeps the changes that are not written, with all that they refer to. The statement of the
+// change told last goes on.
+void keep_rest(const bool *is_written) {
+    Kept<Statement> statements(mine.statements);
+    Kept<Table> tables(mine.tables);
+    Kept<Author> authors(mine.authors);
+    const int last_statement = mine.changes.last().statement;
+    keep_changes(is_written, statements);
+    statements.keep(last_statement);
+    if (mine.changes.count > 0) mine.changes.last().statements = statements.count();
+    for (int i = 0; i < statements.count(); ++i) {
+        Statement &statement = statements.kept()[i];
+        statement.table = tables.keep(statement.table);
+        statement.author = authors.keep(statement.author);
+    }
+    statements.end();
+    tables.end();
+    authors.end();
+}
+
+// True if the change may have been made before the one told before it.
+bool is_earlier(const Draft &change, const Draft &before) {
+    return change.command < before.command || !change.is_command_certain;
+}
+
+bool is_mixed() {
+    for (int i = 1; i < mine.changes.count; ++i)
+        if (is_earlier(mine.changes.first[i].draft, mine.changes.first[i - 1].draft)) return true;
+    return false;
+}
+
+// Writes the changes up to the one told last, in their order. What is to be told yet comes
+// after it: its own statement, the outermost one, has changes left that it made later, and
+// those of foreign keys. The others, of statements within it, wait for them.
+void write_up_to_last() {
+    const int count = mine.changes.count;
+    with_scratch([&] {
+        auto *is_written = static_cast<bool *>(palloc_extended(count, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
+        if (!mine.is_mixed) {
+            write_changes(nullptr, count);
+            memset(is_written, true, count);
+        } else {
+            const CausalOrder order = order_up_to(count - 1);
+            if (foreign_key_has_acted() && !order.is_certain) return;
+            write_changes(order.changes, order.count);
+            for (int i = 0; i < order.count; ++i) is_written[order.changes[i]] = true;
+        }
+        keep_rest(is_written);
+        mine.is_mixed = is_mixed();
+    });
+    mine.enough_changes = 2 * mine.changes.count;
+    mine.enough_bytes = static_cast<int>(Min(2 * static_cast<std::int64_t>(mine.bytes.len), INT_MAX));
 }
 
 // The first change of this subtransaction, or of one in it.
@@ -218,16 +422,25 @@ int first_of(int level) {
     return first;
 }
 
-// Writes what this subtransaction has gathered. What an outer one has is not ours to write,
-// since it must outlive a rollback of ours; to keep the order, ours waits for it.
-void write_in_order() {
-    if (mine.changes.count > 0 && first_of(GetCurrentTransactionNestLevel()) == 0) write_from(0);
+// What an outer subtransaction has gathered is not ours to write, since it must outlive a
+// rollback of ours; to keep the order, ours waits for it.
+bool is_all_ours() {
+    return first_of(GetCurrentTransactionNestLevel()) == 0;
 }
 
+void write_in_order() {
+    if (mine.changes.count == 0 || !is_all_ours()) return;
+    write_all();
+    forget_from(0);
+}
+
+// For a row trigger: all changes that its own statement made before this one have been told;
+// those of a statement further out have not.
 void write_if_many() {
-    if (mine.changes.count < kChangesMax && mine.bytes.len < kBytesMax) return;
-    const int first = first_of(GetCurrentTransactionNestLevel());
-    if (first < mine.changes.count) write_from(first);
+    if (mine.changes.count < Max(kChangesMax, mine.enough_changes) &&
+        mine.bytes.len < Max(kBytesMax, mine.enough_bytes))
+        return;
+    if (statements_running() <= 1 && is_all_ours()) write_up_to_last();
 }
 
 void on_transaction(XactEvent event, void *) {
@@ -252,19 +465,29 @@ void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, v
     const int level = GetCurrentTransactionNestLevel();
     switch (event) {
         case SUBXACT_EVENT_PRE_COMMIT_SUB:
-            write_in_order();
+            end_statement();
             break;
         case SUBXACT_EVENT_COMMIT_SUB:
             for (int i = first_of(level); i < mine.changes.count; ++i)
                 mine.changes.first[i].level = level - 1;
             break;
         case SUBXACT_EVENT_ABORT_SUB:
-            mine.in_statement = false;
             forget_from(first_of(level));
             break;
         case SUBXACT_EVENT_START_SUB:
             break;
     }
+}
+
+void check_waiting() {
+    if (mine.bytes.len <= kWaitingBytesMax && mine.changes.count < kWaitingChangesMax) return;
+    ereport(
+        ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+        errmsg("too many audited changes wait for the end of a statement"),
+        errdetail("%d changes with %d bytes wait: they are logged in the order in which they were made, "
+                  "so those of triggers and functions come after those of the statement around them.",
+                  mine.changes.count, mine.bytes.len),
+        errhint("Change fewer rows in one statement where its triggers or functions change audited tables."));
 }
 
 void align(StringInfo bytes) {
@@ -280,6 +503,7 @@ Draft begin_change(bool runs_foreign_code) {
         initStringInfo(&mine.bytes);
         MemoryContextSwitchTo(caller);
     }
+    check_waiting();
     StringInfo bytes = runs_foreign_code ? makeStringInfo() : &mine.bytes;
     align(bytes);
     return {bytes, bytes->len};
@@ -310,19 +534,22 @@ void add_change(Oid relation_id, const char *relation, const char *operation, co
         kept.start = mine.bytes.len;
         appendBinaryStringInfo(&mine.bytes, draft.bytes->data + draft.start, draft.bytes->len - draft.start);
     }
-    const int statement = statement_for(relation_id, relation);
-    mine.changes.add() = {statement, GetCurrentTransactionNestLevel(), operation, kept, mine.bytes.len};
-    write_if_many();
+    if (kept.command == InvalidCommandId) kept.command = GetCurrentCommandId(false);
+    mine.is_mixed |= mine.changes.count > 0 && is_earlier(kept, mine.changes.last().draft);
+    const int statement = statement_for(kept.command, relation_id, relation);
+    mine.changes.add() = {statement, mine.statements.count, GetCurrentTransactionNestLevel(), operation,
+                          kept,      mine.bytes.len};
+    if (kept.storage != InvalidOid) write_if_many();
 }
 
 void end_statement() {
-    mine.in_statement = false;
-    write_in_order();
+    if (statements_running() == 0) write_in_order();
 }
 
 void register_log_callbacks() {
     RegisterXactCallback(on_transaction, nullptr);
     RegisterSubXactCallback(on_subtransaction, nullptr);
+    register_statement_hooks(write_in_order);
 }
 
 }  // namespace ledger

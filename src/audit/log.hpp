@@ -1,6 +1,7 @@
 // The audit log: changes are gathered in memory and appended to ledger_data.audit many
-// at a time, at the end of each statement, or as soon as they are many, or at commit.
-// Each belongs to the subtransaction it was made in, and is forgotten with it.
+// at a time, in the order in which they were made (causal_order.hpp): at the end of each
+// outermost statement, or as soon as they are many, or at commit. Each belongs to the
+// subtransaction it was made in, and is forgotten with it.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -16,6 +17,14 @@ struct Draft {
     int key = kAbsent;
     int old_row = kAbsent;
     int new_row = kAbsent;
+    // For the order alone:
+    int old_key = kAbsent;                 // where it differs from key
+    CommandId command = InvalidCommandId;  // that made the change; invalid: the present one
+    bool is_command_certain = true;
+    Oid storage = InvalidOid;          // the file in which the row's versions are
+    ItemPointerData old_version = {};  // where; invalid for none
+    ItemPointerData new_version = {};
+    bool is_truncate = false;
 };
 
 // A draft in the log's own memory; or, where writing it may run code that comes to the log
@@ -37,8 +46,9 @@ int add_value(Draft &draft, Write write) {
 // Logs the change of that table, whose name is as in SQL. operation is a constant.
 void add_change(Oid relation_id, const char *relation, const char *operation, const Draft &draft);
 
-// The statement on that table is done: what was gathered is written, unless an outer
-// subtransaction has gathered something before, which is then to be written first.
+// What a function of the ledger, not a trigger, has gathered is written, unless a statement
+// is running around it, or an outer subtransaction has gathered something before: then it
+// waits for that.
 void end_statement();
 
 void register_log_callbacks();

@@ -41,6 +41,15 @@ inline bool is_virtual(Form_pg_attribute column) {
 #endif
 }
 
+// The number of the relation's file, which is another one after a rewrite.
+inline Oid storage_of(Relation relation) {
+#if PG_VERSION_NUM >= 160000
+    return relation->rd_locator.relNumber;
+#else
+    return relation->rd_node.relNode;
+#endif
+}
+
 inline bool owns_relation(Oid relation, Oid role) {
 #if PG_VERSION_NUM >= 160000
     return object_ownercheck(RelationRelationId, relation, role);
