@@ -28,7 +28,7 @@ AS $$
         ('auditor',  'inclusion_proof'), ('auditor', 'consistency_proof'),
         ('operator', 'enable_audit'), ('operator', 'disable_audit'), ('operator', 'audit'),
         ('auditor',  'audit_log'), ('auditor', 'audit_change'), ('auditor', 'audit_records'), ('auditor', 'transfer_records'),
-        ('auditor',  'requests'), ('auditor', 'check_invariants'), ('auditor', 'stat')) AS g (level, name)
+        ('auditor',  'requests'), ('auditor', 'check_invariants'), ('auditor', 'check_audit'), ('auditor', 'stat')) AS g (level, name)
     LEFT JOIN pg_catalog.pg_proc AS p
         ON p.proname OPERATOR(pg_catalog.=) g.name AND p.pronamespace OPERATOR(pg_catalog.=) 'ledger'::pg_catalog.regnamespace
     WHERE g.level OPERATOR(pg_catalog.=) ANY (CASE access_of.level

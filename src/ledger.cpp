@@ -1,5 +1,6 @@
 // The module: what happens when the server loads it.
 #include "chain/progress.hpp"
+#include "audit/ddl.hpp"
 #include "audit/log.hpp"
 #include "audit/plan.hpp"
 #include "core/sha256.hpp"
@@ -31,5 +32,6 @@ void _PG_init(void) {
     ledger::register_creation_hook();
     ledger::register_progress_callback();
     ledger::register_log_callbacks();
+    ledger::register_ddl_hooks();
     ledger::register_launcher();
 }

@@ -1,5 +1,6 @@
 // SQL: ledger.enable_audit and ledger.disable_audit, which put the audit triggers on a
 // table, take them away, and log that they did.
+#include "audit/armed.hpp"
 #include "audit/log.hpp"
 #include "audit/plan.hpp"
 #include "engine/order.hpp"
@@ -9,9 +10,6 @@ using namespace ledger;
 
 namespace {
 
-constexpr char kRow[] = "ledger_audit_row";
-constexpr char kStatement[] = "ledger_audit_statement";
-constexpr char kTruncate[] = "ledger_audit_truncate";
 constexpr char kChanges[] = "INSERT OR UPDATE OR DELETE";
 
 // Who may not alter a table shall not make its users wait: looked at before it is locked, and
@@ -56,6 +54,12 @@ void check_relation(Relation relation) {
                         "It belongs to the system or to the ledger.");
 }
 
+void check_logged(Relation relation) {
+    if (relation->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED)
+        refuse_kind(relation, ERRCODE_WRONG_OBJECT_TYPE,
+                    "It is unlogged: after a crash it would be empty, and the audit log would not say so.");
+}
+
 const Trigger *trigger_named(Relation relation, const char *name) {
     const TriggerDesc *triggers = relation->trigdesc;
     for (int i = 0; triggers && i < triggers->numtriggers; ++i)
@@ -65,7 +69,7 @@ const Trigger *trigger_named(Relation relation, const char *name) {
 
 // A partition has its row trigger from its parent, and keeps it as long.
 void check_not_by_parent(Relation relation) {
-    const Trigger *row = trigger_named(relation, kRow);
+    const Trigger *row = trigger_named(relation, name_of(AuditTrigger::row));
     if (!row || !row->tgisclone) return;
     ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
             errmsg("%s is audited as a partition", qualified_name(relation)),
@@ -124,21 +128,32 @@ const char *json_of(const Elements &exclude) {
 struct Statements {
     List *texts;
     const char *relation;
+    // The table and its partitions:
+    List *part_ids;
+    List *part_names;
 };
+
+void add_part(Statements &statements, Relation part) {
+    statements.part_ids = lappend_oid(statements.part_ids, RelationGetRelid(part));
+    statements.part_names = lappend(statements.part_names, const_cast<char *>(qualified_name(part)));
+}
 
 void execute(const Statements &statements) {
     SPI_connect();
-    ListCell *cell;
-    foreach (cell, statements.texts)
-        if (SPI_execute(static_cast<const char *>(lfirst(cell)), false, 0) != SPI_OK_UTILITY)
-            elog(ERROR, "not done: %s", static_cast<const char *>(lfirst(cell)));
+    with_exemption([&] {
+        ListCell *cell;
+        foreach (cell, statements.texts)
+            if (SPI_execute(static_cast<const char *>(lfirst(cell)), false, 0) != SPI_OK_UTILITY)
+                elog(ERROR, "not done: %s", static_cast<const char *>(lfirst(cell)));
+    });
     SPI_finish();
 }
 
 // OR REPLACE asks for no stronger lock than the writers' own, as DROP would. ALWAYS: also where
 // session_replication_role is replica.
-void add_create(Statements &statements, const char *table, const char *trigger, const char *when,
+void add_create(Statements &statements, const char *table, AuditTrigger which, const char *when,
                 const char *each, const char *arguments) {
+    const char *trigger = name_of(which);
     statements.texts = lappend(
         statements.texts, psprintf("CREATE OR REPLACE TRIGGER %s AFTER %s ON %s FOR EACH %s EXECUTE FUNCTION "
                                    "ledger.audit(%s)",
@@ -148,7 +163,8 @@ void add_create(Statements &statements, const char *table, const char *trigger, 
 }
 
 void add_drops(Statements &statements, Relation table) {
-    for (const char *name : {kRow, kStatement, kTruncate}) {
+    for (const AuditTrigger which : kAuditTriggers) {
+        const char *name = name_of(which);
         const Trigger *trigger = trigger_named(table, name);
         if (trigger && !trigger->tgisclone)
             statements.texts =
@@ -168,11 +184,16 @@ void for_each_part(Relation table, LOCKMODE lock, Visit visit) {
             with_table(lfirst_oid(cell), NoLock, visit);
 }
 
-void log_setting(Oid relation_id, const char *relation, const char *operation, const char *json) {
-    Draft draft = begin_change(false);
-    if (json) draft.new_row = add_value(draft, [&](StringInfo out) { appendStringInfoString(out, json); });
-    add_change(relation_id, relation, operation, draft);
-    end_statement();
+// One record for the table and for each partition: ledger.check_audit() goes by them.
+void log_setting(const Statements &statements, const char *operation, const char *json) {
+    ListCell *id, *name;
+    forboth(id, statements.part_ids, name, statements.part_names) {
+        Draft draft = begin_change(false);
+        if (json)
+            draft.new_row = add_value(draft, [&](StringInfo out) { appendStringInfoString(out, json); });
+        add_change(lfirst_oid(id), static_cast<const char *>(lfirst(name)), operation, draft);
+        end_statement();
+    }
 }
 
 }  // namespace
@@ -189,14 +210,17 @@ LEDGER_FUNCTION(ledger_enable_audit) {
         const Elements exclude = exclude_argument(fcinfo, relation);
         json = json_of(exclude);
         statements.relation = qualified_name(relation);
-        add_create(statements, statements.relation, kRow, kChanges, "ROW", arguments_for(exclude));
-        add_create(statements, statements.relation, kStatement, kChanges, "STATEMENT", "");
+        add_create(statements, statements.relation, AuditTrigger::row, kChanges, "ROW",
+                   arguments_for(exclude));
+        add_create(statements, statements.relation, AuditTrigger::statement, kChanges, "STATEMENT", "");
         for_each_part(relation, ShareRowExclusiveLock, [&](Relation part) {
-            add_create(statements, qualified_name(part), kTruncate, "TRUNCATE", "STATEMENT", "");
+            check_logged(part);
+            add_part(statements, part);
+            add_create(statements, qualified_name(part), AuditTrigger::truncate, "TRUNCATE", "STATEMENT", "");
         });
     });
     execute(statements);
-    log_setting(relation_id, statements.relation, "ENABLE", json);
+    log_setting(statements, "ENABLE", json);
     PG_RETURN_VOID();
 }
 
@@ -208,12 +232,15 @@ LEDGER_FUNCTION(ledger_disable_audit) {
         check_relation(relation);
         check_not_by_parent(relation);
         statements.relation = qualified_name(relation);
-        for_each_part(relation, AccessExclusiveLock, [&](Relation part) { add_drops(statements, part); });
+        for_each_part(relation, AccessExclusiveLock, [&](Relation part) {
+            add_part(statements, part);
+            add_drops(statements, part);
+        });
     });
     if (statements.texts == NIL)
         ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("%s is not audited", statements.relation),
-                errhint("Audited tables have the trigger %s.", kRow));
+                errhint("Audited tables have the trigger %s.", name_of(AuditTrigger::row)));
     execute(statements);
-    log_setting(relation_id, statements.relation, "DISABLE", nullptr);
+    log_setting(statements, "DISABLE", nullptr);
     PG_RETURN_VOID();
 }

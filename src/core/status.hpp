@@ -43,6 +43,7 @@ enum class Status : std::uint8_t {
     invalid_signature,
     request_of_another_role,
     append_only,
+    audit_protected,
     not_preloaded,
     out_of_slots,
     null_value_not_allowed,   // PostgreSQL's own, for a missing argument
@@ -91,6 +92,7 @@ inline constexpr std::array kConditions = {
     Condition{Status::invalid_signature, "LG307", "invalid_signature"},
     Condition{Status::request_of_another_role, "LG308", "request_of_another_role"},
     Condition{Status::append_only, "LG401", "append_only"},
+    Condition{Status::audit_protected, "LG403", "audit_protected"},
     Condition{Status::not_preloaded, "LG901", "not_preloaded"},
     Condition{Status::out_of_slots, "LG902", "out_of_slots"},
     Condition{Status::null_value_not_allowed, "22004", "null_value_not_allowed"},

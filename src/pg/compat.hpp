@@ -50,6 +50,14 @@ inline Oid storage_of(Relation relation) {
 #endif
 }
 
+inline void enable_trigger_always(Relation table, const char *trigger, LOCKMODE lock) {
+#if PG_VERSION_NUM >= 160000
+    EnableDisableTrigger(table, trigger, InvalidOid, TRIGGER_FIRES_ALWAYS, false, false, lock);
+#else
+    EnableDisableTrigger(table, trigger, TRIGGER_FIRES_ALWAYS, false, lock);
+#endif
+}
+
 inline bool owns_relation(Oid relation, Oid role) {
 #if PG_VERSION_NUM >= 160000
     return object_ownercheck(RelationRelationId, relation, role);

@@ -65,6 +65,7 @@ INSERT INTO contract VALUES
     ('audit_change', '{bigint}', 'record', 'stable', true),
     ('enable_audit', '{regclass,name[]}', 'void', 'volatile', false),
     ('disable_audit', '{regclass}', 'void', 'volatile', false),
+    ('check_audit', '{}', 'setof record', 'stable', true),
     ('grant_access', '{regrole,text}', 'void', 'volatile', false),
     ('revoke_access', '{regrole}', 'void', 'volatile', false);
 
@@ -115,6 +116,7 @@ FROM pg_proc JOIN (VALUES
     ('ledger.audit_change(bigint)', 'id key old new'),
     ('ledger.verify(text)', 'scope scope lane seq id problem'),
     ('ledger.verify_digest(jsonb)', 'digest scope lane seq id problem'),
+    ('ledger.check_audit()', 'relation problem'),
     ('ledger.check_invariants()', 'invariant subject detail')) AS e (signature, expected)
     ON oid = e.signature::regprocedure;
 

@@ -123,7 +123,7 @@ $node->safe_psql('postgres', q{
 	ROLLBACK TO s;
 	COMMIT;
 });
-is(logged($node, 'postgres', 'public.p1'), 'INSERT 1, INSERT 2, INSERT 3, INSERT 4', 'a partition by itself');
+is(logged($node, 'postgres', 'public.p1'), 'ENABLE, INSERT 1, INSERT 2, INSERT 3, INSERT 4', 'a partition by itself');
 
 # Replicas' triggers are not the only ones that fire.
 $node->safe_psql('postgres', 'SET session_replication_role = replica; INSERT INTO t VALUES (6)');
