@@ -157,7 +157,7 @@ bool Sorter::is_before_in_group(const Version &a, const Version &b) const {
     return precedes(a.maker, b.maker);
 }
 
-// False if a change that is not told yet may have ended one of them.
+// False if a change that has not fired yet may have ended one of the versions.
 bool Sorter::connect_versions(const Version &earlier, const Version &later) {
     if (earlier.ender == kNone) return false;
     if (later.maker == kNone || later.maker == earlier.ender) return true;
@@ -186,7 +186,7 @@ bool Sorter::connect_keys() {
     return is_certain;
 }
 
-// Adds all edges. False if the order may be another once all changes are told.
+// Adds all edges. False if the order may be another once all changes have fired.
 bool Sorter::connect() {
     for (int i = 0; i < count_; ++i) add_versions(i);
     for (int i = 0; i < version_count_; ++i) {

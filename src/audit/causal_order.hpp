@@ -1,21 +1,22 @@
-// The order in which rows were changed, found from the order in which their AFTER triggers
-// fired. A trigger fires at the end of its statement, so the statements that triggers and
-// functions run within it come before it, though some of its changes were made first.
+// Finds the order in which rows were changed from the order in which their AFTER triggers
+// fired. A trigger fires at the end of its statement. Statements that triggers and functions
+// run inside end before, and their triggers fire first, though the outer statement may have
+// made its changes earlier.
 //
-// What is known of each change: the number of its command, where the row's versions before
-// and after it are, and their primary keys. What follows from that:
-//   - Changes that a command made itself are told in their order.
-//   - A version is made before it ends.
-//   - Versions of one key follow each other, and they end in the order of commands: a command
-//     ends only versions that commands before it made, and where one statement runs within
-//     another, the outer one waits. So the one that ends first is followed by the next.
-// The number of the command alone does not do: where a BEFORE trigger of an INSERT deletes a
-// row under the same key, the DELETE is of a later command, and made first.
+// Each change is known with the number of its command, the places of the row's versions before
+// and after the change, and the primary keys of these versions. From that follows:
+//   - Changes that one command made itself fire in their order.
+//   - A version is made before another change ends it.
+//   - Versions of one key follow each other, and end in the order of commands: a command ends
+//     only versions that earlier commands made, and an outer statement waits while an inner
+//     one runs. So the version that ends first is followed by the next.
+// The number of the command alone does not give the order. Where a BEFORE trigger of an INSERT
+// deletes a row with the same key, the DELETE has the later command, and was made first.
 //
-// These are edges of a graph, which is sorted topologically: A. B. Kahn, Topological sorting
-// of large networks, Communications of the ACM 5 (11), 1962. Among changes that are free to
-// come next, the earliest command comes first, and of one command the one told first.
-// Time n log n, memory about 150 bytes a change.
+// These rules are the edges of a graph, which is sorted topologically: A. B. Kahn, Topological
+// sorting of large networks, Communications of the ACM 5 (11), 1962. Among the changes that
+// wait for no other, the one of the earliest command comes next, and among those of one command
+// the one that fired first. Time is n log n, memory about 200 bytes a change.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -42,9 +43,8 @@ struct CausalOrder {
 
 constexpr int kAllChanges = -1;
 
-// The order of the changes, or its beginning up to the change last. In the current memory
-// context. Where edges make a circle, as keys that are checked at commit only may do, one
-// of them is left out.
+// The order of the changes, or its beginning up to the change last, in the current memory
+// context. Edges may make a circle where keys are checked at commit: then one is left out.
 CausalOrder causal_order(const RowChange *changes, int count, int last);
 
 }  // namespace ledger

@@ -434,12 +434,18 @@ void write_in_order() {
     forget_from(0);
 }
 
+// What is gathered when a savepoint begins waits for the end of the transaction, and all that
+// comes after the savepoint waits with it (is_all_ours). Where a subscriber's worker makes
+// savepoints, nothing is to be left over.
+bool is_enough() {
+    return mine.changes.count >= Max(kChangesMax, mine.enough_changes) ||
+           mine.bytes.len >= Max(kBytesMax, mine.enough_bytes) || compat::is_parallel_apply();
+}
+
 // For a row trigger: all changes that its own statement made before this one have been told;
 // those of a statement further out have not.
-void write_if_many() {
-    if (mine.changes.count < Max(kChangesMax, mine.enough_changes) &&
-        mine.bytes.len < Max(kBytesMax, mine.enough_bytes))
-        return;
+void write_if_enough() {
+    if (!is_enough()) return;
     if (statements_running() <= 1 && is_all_ours()) write_up_to_last();
 }
 
@@ -539,7 +545,7 @@ void add_change(Oid relation_id, const char *relation, const char *operation, co
     const int statement = statement_for(kept.command, relation_id, relation);
     mine.changes.add() = {statement, mine.statements.count, GetCurrentTransactionNestLevel(), operation,
                           kept,      mine.bytes.len};
-    if (kept.storage != InvalidOid) write_if_many();
+    if (kept.storage != InvalidOid) write_if_enough();
 }
 
 void end_statement() {

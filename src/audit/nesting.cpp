@@ -2,7 +2,6 @@
 
 extern "C" {
 #include "nodes/parsenodes.h"
-#include "replication/logicalworker.h"
 #include "tcop/utility.h"
 }
 

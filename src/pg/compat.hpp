@@ -11,6 +11,10 @@ extern "C" {
 }
 #endif
 
+extern "C" {
+#include "replication/logicalworker.h"
+}
+
 namespace ledger::compat {
 
 // Transactions before this one have no record in pg_xact any more. Needs XactTruncationLock.
@@ -63,6 +67,15 @@ inline bool owns_relation(Oid relation, Oid role) {
     return object_ownercheck(RelationRelationId, relation, role);
 #else
     return pg_class_ownercheck(relation, role);
+#endif
+}
+
+// Since 16 a subscriber's worker may apply a transaction while it goes on, with its savepoints.
+inline bool is_parallel_apply() {
+#if PG_VERSION_NUM >= 160000
+    return IsLogicalParallelApplyWorker();
+#else
+    return false;
 #endif
 }
 
