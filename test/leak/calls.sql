@@ -27,6 +27,7 @@ INSERT INTO leak.call (name, work, refusal, one_in) VALUES
 -- What reads the whole ledger, while it is small.
 ('verify', $$PERFORM ledger.verify(), ledger.verify('audit');$$, NULL, 20),
 ('check_invariants', $$PERFORM ledger.check_invariants();$$, NULL, 20),
+('check_audit', $$PERFORM ledger.check_audit();$$, NULL, 20),
 ('verify_digest', $$PERFORM ledger.verify_digest(ledger.digest());$$, NULL, 20),
 ('digest', $$PERFORM ledger.digest();$$, NULL, 1),
 ('proofs', $$PERFORM ledger.inclusion_proof(min(id)) FROM ledger_data.transfer; PERFORM ledger.consistency_proof(1);$$, NULL, 1),

@@ -116,10 +116,12 @@ $node->safe_psql('hijack', q{
 	SELECT * FROM ledger.verify_digest(ledger.digest());
 	SELECT ledger.consistency_proof(1), ledger.inclusion_proof(pg_catalog.max(t.id)) FROM ledger.transfers AS t;
 	SELECT ledger.audit_change(l.id) FROM ledger.audit_log AS l;
+	INSERT INTO price VALUES ('b', 5, pg_catalog.now(), '1 day', '{1,2}');
+	SELECT * FROM ledger.check_audit();
 	SELECT ledger.disable_audit('price'), ledger.grant_access('app', 'auditor'), ledger.revoke_access('app');
 	DROP ROLE app;
 });
-is($node->safe_psql('hijack', 'SELECT * FROM ledger.check_invariants(); SELECT * FROM ledger.verify()'), '', 'nothing was hijacked, and all is well');
+is($node->safe_psql('hijack', 'SELECT * FROM ledger.check_invariants(); SELECT * FROM ledger.verify(); SELECT * FROM ledger.check_audit()'), '', 'nothing was hijacked, and all is well');
 my $called = $node->safe_psql('hijack', q{
 	SELECT pg_catalog.string_agg(p.proname, ' ') FROM pg_catalog.pg_proc AS p
 	WHERE p.pronamespace OPERATOR(pg_catalog.=) 'ledger'::pg_catalog.regnamespace AND p.proname OPERATOR(pg_catalog.<>) 'audit'});
