@@ -5,6 +5,7 @@
 #include "audit/plan.hpp"
 #include "core/sha256.hpp"
 #include "engine/database.hpp"
+#include "engine/drop.hpp"
 #include "engine/settings.hpp"
 #include "engine/shared.hpp"
 #include "engine/storage.hpp"
@@ -30,6 +31,7 @@ void _PG_init(void) {
     ledger::request_shared_memory();
     ledger::register_transaction_callbacks();
     ledger::register_creation_hook();
+    ledger::register_drop_hook();
     ledger::register_progress_callback();
     ledger::register_log_callbacks();
     ledger::register_ddl_hooks();

@@ -83,6 +83,10 @@ void define_settings() {
                             "Sets the maximum size of the response or error of a request.",
                             "It applies to the jsonb and to its text.", &settings.max_response_kb, 1024, 1,
                             kLargestKilobytes, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable("ledger.allow_drop",
+                             "Allows to drop a ledger that has transfers or audit records.",
+                             "Off: DROP of the extension, of its schema or of its tables is refused (LG402).",
+                             &settings.allow_drop, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("ledger");
 }
 

@@ -21,6 +21,7 @@ struct Settings {
     int max_metadata_kb;     // ledger.max_metadata: largest metadata
     int max_payload_kb;      // ledger.max_payload: largest payload, and arguments of a call under a key
     int max_response_kb;     // ledger.max_response: largest response or error of a request
+    bool allow_drop;         // ledger.allow_drop: whether a ledger with records may be dropped
 };
 
 inline Settings settings = {};

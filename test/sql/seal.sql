@@ -4,7 +4,9 @@
 
 -- A ledger of its own.
 SET client_min_messages = warning;
+SET ledger.allow_drop = on;
 DROP EXTENSION ledger CASCADE;
+RESET ledger.allow_drop;
 RESET client_min_messages;
 CREATE EXTENSION ledger;
 SELECT ledger.seal() IS NULL AS nothing_to_seal, ledger.digest() IS NULL AS no_digest;

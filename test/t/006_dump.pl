@@ -66,7 +66,7 @@ restore($source, 'same_plain', $plain);
 works($source, 'same_plain', 'plain format');
 
 # Into the same database, over a ledger in use.
-$source->safe_psql('same_plain', 'DROP EXTENSION ledger; DROP SCHEMA IF EXISTS ledger, ledger_data');
+$source->safe_psql('same_plain', 'SET ledger.allow_drop = on; DROP EXTENSION ledger; DROP SCHEMA IF EXISTS ledger, ledger_data');
 $source->command_ok([ 'pg_restore', '-e', '-d', $source->connstr('same_plain'), $custom ], 'restore over a dropped ledger');
 works($source, 'same_plain', 'dropped and restored');
 

@@ -8,7 +8,7 @@ use LedgerTest;
 use PostgreSQL::Test::Cluster;
 use Test::More;
 
-my $node = ledger_node('ddl');
+my $node = ledger_node('ddl', 'ledger.allow_drop = on');
 
 # A ledger of another scale each time, with all of the value in account a.
 sub create

@@ -214,7 +214,7 @@ $node->safe_psql('second', 'SELECT ledger.seal()');
 like($node->safe_psql('second', 'SELECT problem FROM ledger.verify()'), qr/rewritten.*running server/, 'and sealed');
 
 # A ledger dropped and made again in a transaction that has written to it has chains of its own.
-$node->safe_psql('second', q{BEGIN; SELECT ledger.transfer('a', 'b', 1); SET client_min_messages = warning; DROP EXTENSION ledger CASCADE; CREATE EXTENSION ledger;
+$node->safe_psql('second', q{BEGIN; SELECT ledger.transfer('a', 'b', 1); SET client_min_messages = warning; SET ledger.allow_drop = on; DROP EXTENSION ledger CASCADE; CREATE EXTENSION ledger;
 	SELECT ledger.create_asset('USD', 2); SELECT ledger.open_account('a', 'USD', floor => NULL), ledger.open_account('b', 'USD'); SELECT ledger.transfer('a', 'b', 1); COMMIT});
 healthy($node, 'second', 'made again in one transaction');
 

@@ -8,7 +8,7 @@ use LedgerTest;
 use PostgreSQL::Test::Cluster;
 use Test::More;
 
-my $node = ledger_node('waiting', 'fsync = off', 'ledger.worker = off', 'ledger.databases = 1', 'deadlock_timeout = 100ms');
+my $node = ledger_node('waiting', 'fsync = off', 'ledger.worker = off', 'ledger.databases = 1', 'ledger.allow_drop = on', 'deadlock_timeout = 100ms');
 create_ledger($node, 'postgres');
 
 sub sql { my ($statement) = @_; return $node->safe_psql('postgres', $statement); }

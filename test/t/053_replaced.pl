@@ -8,7 +8,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = ledger_node('replaced', 'fsync = off', 'ledger.worker = off', 'ledger.slots = 16', 'ledger.databases = 6');
+my $node = ledger_node('replaced', 'fsync = off', 'ledger.worker = off', 'ledger.slots = 16', 'ledger.databases = 6', 'ledger.allow_drop = on');
 my $dir = PostgreSQL::Test::Utils::tempdir();
 
 sub sql { my ($database, $statement) = @_; return $node->safe_psql($database, $statement); }
