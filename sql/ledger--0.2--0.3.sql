@@ -433,3 +433,149 @@ AS $$
     SELECT 'FUNCTION', f.name FROM (VALUES ('ledger_data.stat()'), ('ledger_data.verify_progress()')) AS f (name)
     WHERE access_of.level IN ('operator', 'auditor')
 $$;
+
+-- Nobody inserts by hand into the table that says how transactions are numbered.
+
+CREATE OR REPLACE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.installation
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
+
+CREATE OR REPLACE FUNCTION ledger.check_invariants(OUT invariant text, OUT subject text, OUT detail text) RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT 'debits = credits', s.code,
+           pg_catalog.format('debits %s, credits %s; held %s, incoming %s',
+                             pg_catalog.sum(p.debits) * s.unit, pg_catalog.sum(p.credits) * s.unit,
+                             pg_catalog.sum(p.held) * s.unit, pg_catalog.sum(p.incoming) * s.unit)
+    FROM ledger_data.position AS p
+    JOIN ledger_data.account AS a ON a.id = p.account
+    JOIN ledger_data.asset AS s ON s.id = a.asset
+    GROUP BY s.id, s.code, s.unit
+    HAVING pg_catalog.sum(p.debits) <> pg_catalog.sum(p.credits) OR pg_catalog.sum(p.held) <> pg_catalog.sum(p.incoming);
+
+    -- MATERIALIZED, here and below: a planner that expects few sources would otherwise
+    -- read all the sums again for each account.
+    RETURN QUERY
+    WITH position AS MATERIALIZED (SELECT * FROM ledger_data.position)
+    SELECT 'totals = sum of transfers', a.code,
+           pg_catalog.format('position is debits %s, credits %s, held %s, incoming %s; the transfers sum to %s, %s, %s and %s',
+                             p.debits * s.unit, p.credits * s.unit, p.held * s.unit, p.incoming * s.unit,
+                             COALESCE(d.posted, 0) * s.unit, COALESCE(c.posted, 0) * s.unit,
+                             COALESCE(d.pending, 0) * s.unit, COALESCE(c.pending, 0) * s.unit)
+    FROM position AS p
+    JOIN ledger_data.account AS a ON a.id = p.account
+    JOIN ledger_data.asset AS s ON s.id = a.asset
+    LEFT JOIN (SELECT t.debit_account, pg_catalog.sum(t.amount * w.posted) AS posted, pg_catalog.sum(t.amount * w.pending) AS pending
+               FROM ledger_data.transfer AS t JOIN ledger_data.weight AS w ON w.kind = t.kind
+               GROUP BY t.debit_account) AS d ON d.debit_account = a.id
+    LEFT JOIN (SELECT t.credit_account, pg_catalog.sum(t.amount * w.posted) AS posted, pg_catalog.sum(t.amount * w.pending) AS pending
+               FROM ledger_data.transfer AS t JOIN ledger_data.weight AS w ON w.kind = t.kind
+               GROUP BY t.credit_account) AS c ON c.credit_account = a.id
+    WHERE p.debits <> COALESCE(d.posted, 0) OR p.credits <> COALESCE(c.posted, 0)
+       OR p.held <> COALESCE(d.pending, 0) OR p.incoming <> COALESCE(c.pending, 0);
+
+    RETURN QUERY
+    SELECT 'transfers are well formed', t.id::text,
+           pg_catalog.format('amount %s from account %s to account %s', t.amount, t.debit_account, t.credit_account)
+    FROM ledger_data.transfer AS t
+    LEFT JOIN ledger_data.account AS d ON d.id = t.debit_account
+    LEFT JOIN ledger_data.account AS c ON c.id = t.credit_account
+    WHERE t.amount <= 0 OR t.debit_account = t.credit_account OR d.asset IS DISTINCT FROM c.asset OR d.asset IS NULL;
+
+    RETURN QUERY
+    SELECT 'limits hold', a.code,
+           pg_catalog.format('balance %s, held %s, incoming %s, floor %s, ceiling %s', (p.credits - p.debits) * s.unit,
+                             p.held * s.unit, p.incoming * s.unit, a.floor * s.unit, a.ceiling * s.unit)
+    FROM ledger_data.position AS p
+    JOIN ledger_data.account AS a ON a.id = p.account
+    JOIN ledger_data.asset AS s ON s.id = a.asset
+    WHERE p.credits - p.debits - p.held < a.floor OR p.credits - p.debits + p.incoming > a.ceiling;
+
+    RETURN QUERY
+    SELECT 'accounts have an asset', a.code, pg_catalog.format('asset %s', a.asset)
+    FROM ledger_data.account AS a
+    WHERE NOT EXISTS (SELECT FROM ledger_data.asset AS s WHERE s.id = a.asset);
+
+    RETURN QUERY
+    SELECT 'closed accounts are empty', a.code, pg_catalog.format('balance %s, held %s, incoming %s minor units', p.credits - p.debits, p.held, p.incoming)
+    FROM ledger_data.position AS p
+    JOIN ledger_data.account AS a ON a.id = p.account
+    WHERE a.state = 2 AND (p.credits <> p.debits OR p.held <> 0 OR p.incoming <> 0);
+
+    RETURN QUERY
+    WITH position AS MATERIALIZED (SELECT * FROM ledger_data.position)
+    SELECT 'held = open holds', a.code,
+           pg_catalog.format('held %s, incoming %s; open holds %s and %s minor units',
+                             p.held, p.incoming, COALESCE(d.amount, 0), COALESCE(c.amount, 0))
+    FROM position AS p
+    JOIN ledger_data.account AS a ON a.id = p.account
+    LEFT JOIN (SELECT h.debit_account, pg_catalog.sum(h.amount - h.posted) AS amount
+               FROM ledger_data.hold AS h WHERE h.state = 1 GROUP BY h.debit_account) AS d ON d.debit_account = a.id
+    LEFT JOIN (SELECT h.credit_account, pg_catalog.sum(h.amount - h.posted) AS amount
+               FROM ledger_data.hold AS h WHERE h.state = 1 GROUP BY h.credit_account) AS c ON c.credit_account = a.id
+    WHERE p.held <> COALESCE(d.amount, 0) OR p.incoming <> COALESCE(c.amount, 0);
+
+    RETURN QUERY
+    SELECT 'holds agree with their transfers', COALESCE(h.transfer, t.id)::text,
+           pg_catalog.format('hold of %s, posted %s, state %s; transfers: held %s, posted %s, given back %s',
+                             h.amount, h.posted, h.state, t.pending, t.post, t.void)
+    FROM ledger_data.hold AS h
+    FULL JOIN (SELECT CASE x.kind WHEN 2 THEN x.id ELSE x.ref END AS id,
+                      COALESCE(pg_catalog.sum(x.amount) FILTER (WHERE x.kind = 2), 0) AS pending,
+                      COALESCE(pg_catalog.sum(x.amount) FILTER (WHERE x.kind = 3), 0) AS post,
+                      COALESCE(pg_catalog.sum(x.amount) FILTER (WHERE x.kind = 4), 0) AS void
+               FROM ledger_data.transfer AS x WHERE x.kind IN (2, 3, 4) GROUP BY 1) AS t ON t.id = h.transfer
+    WHERE (h.amount = t.pending AND h.posted = t.post AND h.posted <= h.amount
+           AND t.void = CASE h.state WHEN 1 THEN 0 ELSE h.amount - h.posted END) IS NOT TRUE;
+
+    RETURN QUERY
+    SELECT 'TCC branches end with their transaction', g.xid,
+           pg_catalog.format('state %s; branch "%s" has hold %s in state %s', g.state, b.branch, b.hold, h.state)
+    FROM ledger_data.tcc AS g
+    JOIN ledger_data.tcc_branch AS b ON b.xid = g.xid
+    LEFT JOIN ledger_data.hold AS h ON h.transfer = b.hold AND h.is_branch
+    WHERE h.transfer IS NULL
+       OR g.state = 3 AND h.state <> 2
+       OR g.state IN (5, 6) AND h.state NOT IN (3, 4)
+       OR g.state = 2 AND h.state NOT IN (1, 2)
+       OR g.state = 4 AND h.state NOT IN (1, 3, 4)
+       OR g.state = 1 AND h.state NOT IN (1, 4)
+    UNION ALL
+    SELECT 'TCC branches have a transaction', b.xid, pg_catalog.format('branch "%s"', b.branch)
+    FROM ledger_data.tcc_branch AS b
+    WHERE NOT EXISTS (SELECT FROM ledger_data.tcc AS g WHERE g.xid = b.xid);
+
+    RETURN QUERY
+    SELECT 'reversals are linked', COALESCE(r.transfer, t.ref)::text,
+           pg_catalog.format('reversal %s', COALESCE(r.reversal, t.id))
+    FROM ledger_data.reversal AS r
+    FULL JOIN (SELECT x.id, x.ref FROM ledger_data.transfer AS x WHERE x.kind = 5) AS t
+        ON t.id = r.reversal AND t.ref = r.transfer
+    WHERE r.transfer IS NULL OR t.id IS NULL;
+
+    RETURN QUERY
+    SELECT 'calls have their transfer', r.key, pg_catalog.format('transfer %s does not exist', r.transfer)
+    FROM ledger_data.request AS r
+    WHERE r.transfer <> 0 AND NOT EXISTS (SELECT FROM ledger_data.transfer AS t WHERE t.id = r.transfer);
+
+    RETURN QUERY
+    SELECT 'one installation', 'ledger_data.installation', pg_catalog.format('%s rows, with the bases %s', pg_catalog.count(*), pg_catalog.string_agg(i.base::text, ', '))
+    FROM ledger_data.installation AS i
+    HAVING pg_catalog.count(*) > 1;
+
+    RETURN QUERY
+    SELECT 'horizons are past', a.code,
+           pg_catalog.format('folded up to transaction %s, but the next one is %s: transfers until then are not counted', b.folded_xid, n.txid)
+    FROM (SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint + i.base AS txid
+          FROM ledger_data.installation AS i
+          WHERE i.system_identifier = (SELECT c.system_identifier FROM pg_catalog.pg_control_system() AS c)
+            AND i.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
+            AND i.extension = (SELECT e.oid FROM pg_catalog.pg_extension AS e WHERE e.extname = 'ledger')) AS n
+    JOIN ledger_data.balance AS b ON b.folded_xid > n.txid
+    JOIN ledger_data.account AS a ON a.id = b.account;
+
+    RETURN QUERY SELECT e.* FROM ledger_data.check_escrow() AS e;
+END
+$$;

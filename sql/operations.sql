@@ -170,6 +170,11 @@ BEGIN
     WHERE r.transfer <> 0 AND NOT EXISTS (SELECT FROM ledger_data.transfer AS t WHERE t.id = r.transfer);
 
     RETURN QUERY
+    SELECT 'one installation', 'ledger_data.installation', pg_catalog.format('%s rows, with the bases %s', pg_catalog.count(*), pg_catalog.string_agg(i.base::text, ', '))
+    FROM ledger_data.installation AS i
+    HAVING pg_catalog.count(*) > 1;
+
+    RETURN QUERY
     SELECT 'horizons are past', a.code,
            pg_catalog.format('folded up to transaction %s, but the next one is %s: transfers until then are not counted', b.folded_xid, n.txid)
     FROM (SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint + i.base AS txid

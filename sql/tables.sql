@@ -214,7 +214,8 @@ SELECT pg_catalog.pg_extension_config_dump('ledger_data.request', '');
 SELECT pg_catalog.pg_extension_config_dump('ledger_data.client', '');
 
 -- Guards against hand-made changes (LG401). They let an INSERT in while the
--- ledger is not in use yet, which is when pg_restore copies the rows back.
+-- ledger is not in use yet, which is when pg_restore copies the rows back; into
+-- installation never.
 CREATE FUNCTION ledger_data.guard() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'ledger_guard';
 COMMENT ON FUNCTION ledger_data.guard() IS 'refuses changes to the ledger''s tables by hand (LG401)';
@@ -241,5 +242,5 @@ CREATE TRIGGER guard BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_data.reversal
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.request
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
-CREATE TRIGGER guard BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_data.installation
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.installation
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();

@@ -7,7 +7,8 @@
 using namespace ledger;
 
 // Rows may be inserted while the tables belong to no installation yet: that is
-// when pg_restore copies them back. The first write by the engine ends it.
+// when pg_restore copies them back. The first write by the engine ends it. The row that says
+// whose the tables are is never dumped: nobody but the engine has reason to insert it.
 LEDGER_FUNCTION(ledger_guard) {
     if (!CALLED_AS_TRIGGER(fcinfo))
         ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
@@ -16,6 +17,11 @@ LEDGER_FUNCTION(ledger_guard) {
     const auto *trigger = reinterpret_cast<const TriggerData *>(fcinfo->context);
     const char *table = RelationGetRelationName(trigger->tg_relation);
     if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event)) {
+        if (strcmp(table, "installation") == 0)
+            raise(Status::append_only, "rows of \"ledger_data.installation\" cannot be inserted by hand",
+                  "The row says how transactions are numbered: under another one transfers would not count "
+                  "in balances.",
+                  "The first write to the ledger makes the row.");
         if (!installation_is_current()) return PointerGetDatum(nullptr);
         raise(Status::append_only, psprintf("rows of \"ledger_data.%s\" cannot be inserted by hand", table),
               "The ledger is in use, and what it knows of balances would no longer be true.",

@@ -10,7 +10,8 @@ namespace ledger {
 // cluster; or of this one if this transaction commits, which took possession itself.
 enum class Owner { other, us, this_transaction };
 
-// base: the offset of this installation's txids, unless the owner is another.
+// base: the offset of this installation's txids, unless the owner is another. Raises XX001 where
+// there is more than one row of this installation.
 Owner read_installation(std::int64_t &base);
 
 // Keeps other sessions from recovering the lanes and from taking possession, to the end of

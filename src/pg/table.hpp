@@ -71,6 +71,17 @@ void scan_index(Relation table, Oid index_id, Snapshot snapshot, ScanKeyData *ke
     scan_index_in(ForwardScanDirection, table, index_id, snapshot, keys, key_count, visit);
 }
 
+// Calls visit(HeapTuple) for each row of the table that the snapshot sees, without any index.
+template <typename Visit>
+void scan_table(Relation table, Snapshot snapshot, Visit visit) {
+    TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
+    while (HeapTuple tuple = heap_getnext(scan, ForwardScanDirection)) {
+        CHECK_FOR_INTERRUPTS();
+        visit(tuple);
+    }
+    table_endscan(scan);
+}
+
 // The first matching row as a copy in the current memory context, or null.
 inline HeapTuple find_row(Relation table, Oid index_id, Snapshot snapshot, ScanKeyData *keys, int key_count) {
     HeapTuple found = nullptr;

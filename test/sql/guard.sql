@@ -13,6 +13,7 @@ SELECT helper.outcome($$TRUNCATE ledger_data.account, ledger_data.asset$$);
 SELECT helper.outcome($$UPDATE ledger_data.asset SET scale = 3$$);
 SELECT helper.outcome($$DELETE FROM ledger_data.reversal$$);
 SELECT helper.outcome($$DELETE FROM ledger_data.installation$$);
+SELECT helper.outcome($$INSERT INTO ledger_data.installation SELECT * FROM ledger_data.installation$$);
 SELECT helper.outcome($$DROP EXTENSION ledger CASCADE$$);
 SELECT helper.outcome($$ALTER TABLE ledger_data.client DROP COLUMN previous$$);
 -- An index that the engine cannot maintain is noticed before it goes wrong; any other is fine.
