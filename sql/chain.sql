@@ -79,6 +79,13 @@ COMMENT ON FUNCTION ledger_data.verify_progress() IS 'see the view ledger.verify
 CREATE VIEW ledger.verify_progress AS SELECT p.* FROM ledger_data.verify_progress() AS p;
 COMMENT ON VIEW ledger.verify_progress IS 'verifications that run in this database: whose (pid), records done of how many in total, since when. Up to eight are shown.';
 
+-- Balances are read by indexes; here the table of transfers is added up without one.
+CREATE FUNCTION ledger_data.compare_balances(OUT account bigint, OUT debits numeric, OUT credits numeric, OUT held numeric, OUT incoming numeric,
+                                             OUT table_debits numeric, OUT table_credits numeric, OUT table_held numeric, OUT table_incoming numeric) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL SAFE ROWS 1 COST 1000000 AS 'MODULE_PATHNAME', 'ledger_compare_balances';
+COMMENT ON FUNCTION ledger_data.compare_balances() IS
+'the accounts whose totals by the indexes, as ledger.balance() reads them, are not the sums of the table of transfers read without an index; minor units, in one snapshot';
+
 -- Seals are checked beside each other by as many parallel workers as
 -- max_parallel_workers_per_gather allows; what no seal covers comes last.
 CREATE FUNCTION ledger_data.verify(wanted text, OUT scope text, OUT lane integer, OUT seq bigint, OUT id bigint, OUT problem text) RETURNS SETOF record
@@ -90,6 +97,16 @@ DECLARE
     last bigint;
     live bytea;
 BEGIN
+    IF wanted IS NULL OR wanted = 'balances' THEN
+        RETURN QUERY
+        SELECT 'balances', NULL::integer, NULL::bigint, c.account,
+               pg_catalog.format('mismatch: by the indexes debits are %s, credits %s, held %s, incoming %s minor units; the transfers in the table sum to %s, %s, %s and %s',
+                                 c.debits, c.credits, c.held, c.incoming, c.table_debits, c.table_credits, c.table_held, c.table_incoming)
+        FROM ledger_data.compare_balances() AS c;
+        IF wanted = 'balances' THEN
+            RETURN;
+        END IF;
+    END IF;
     -- The heads first, the snapshot that is read in after: so it sees at least as much.
     -- A snapshot taken before them can't.
     IF pg_catalog.current_setting('transaction_isolation') NOT IN ('repeatable read', 'serializable') THEN
@@ -130,7 +147,7 @@ CREATE FUNCTION ledger.verify(scope text DEFAULT NULL, OUT scope text, OUT lane 
     LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$ SELECT v.* FROM ledger_data.verify($1) AS v $$;
 COMMENT ON FUNCTION ledger.verify(text) IS
-'Recomputes the chains of transfers and audit records (scope transfers or audit; NULL: both), and compares them with the seals and with what the running server knows. Empty means intact. problem begins with altered, missing, inserted, reordered, truncated or rewritten; scope seals, with the number as seq, stands for a seal itself. Progress is in ledger.verify_progress. Who may have changed seals, too, is found by ledger.verify_digest() alone.';
+'Recomputes the chains of transfers and audit records (scope transfers or audit), and compares them with the seals and with what the running server knows; and compares balances by the indexes with the sums of the table (scope balances). NULL: all. Empty means that nothing was found. problem begins with altered, missing, inserted, reordered, truncated, rewritten or mismatch; scope seals, with the number as seq, stands for a seal itself; of balances id is the account. Progress is in ledger.verify_progress. Who may have changed seals, too, is found by ledger.verify_digest() alone.';
 
 CREATE FUNCTION ledger.verify_digest(digest jsonb, OUT scope text, OUT lane integer, OUT seq bigint, OUT id bigint, OUT problem text) RETURNS SETOF record
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

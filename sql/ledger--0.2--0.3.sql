@@ -439,6 +439,71 @@ $$;
 CREATE OR REPLACE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.installation
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard();
 
+-- Balances by the indexes are compared with the table of transfers.
+
+CREATE FUNCTION ledger_data.compare_balances(OUT account bigint, OUT debits numeric, OUT credits numeric, OUT held numeric, OUT incoming numeric,
+                                             OUT table_debits numeric, OUT table_credits numeric, OUT table_held numeric, OUT table_incoming numeric) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL SAFE ROWS 1 COST 1000000 AS 'MODULE_PATHNAME', 'ledger_compare_balances';
+COMMENT ON FUNCTION ledger_data.compare_balances() IS
+'the accounts whose totals by the indexes, as ledger.balance() reads them, are not the sums of the table of transfers read without an index; minor units, in one snapshot';
+REVOKE ALL ON FUNCTION ledger_data.compare_balances() FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION ledger_data.verify(wanted text, OUT scope text, OUT lane integer, OUT seq bigint, OUT id bigint, OUT problem text) RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    SET parallel_setup_cost = 0 SET parallel_tuple_cost = 0 SET min_parallel_table_scan_size = 0
+AS $$
+#variable_conflict use_column
+DECLARE
+    last bigint;
+    live bytea;
+BEGIN
+    IF wanted IS NULL OR wanted = 'balances' THEN
+        RETURN QUERY
+        SELECT 'balances', NULL::integer, NULL::bigint, c.account,
+               pg_catalog.format('mismatch: by the indexes debits are %s, credits %s, held %s, incoming %s minor units; the transfers in the table sum to %s, %s, %s and %s',
+                                 c.debits, c.credits, c.held, c.incoming, c.table_debits, c.table_credits, c.table_held, c.table_incoming)
+        FROM ledger_data.compare_balances() AS c;
+        IF wanted = 'balances' THEN
+            RETURN;
+        END IF;
+    END IF;
+    -- The heads first, the snapshot that is read in after: so it sees at least as much.
+    -- A snapshot taken before them can't.
+    IF pg_catalog.current_setting('transaction_isolation') NOT IN ('repeatable read', 'serializable') THEN
+        live := ledger_data.live_heads();
+    END IF;
+    SELECT COALESCE(pg_catalog.max(s.number), 0) INTO last FROM ledger_data.seal AS s;
+    PERFORM ledger_data.begin_progress(wanted, (SELECT COALESCE(pg_catalog.sum(
+            CASE WHEN wanted = 'audit' THEN 0 ELSE s.transfers END + CASE WHEN wanted = 'transfers' THEN 0 ELSE s.audits END), 0)::bigint
+        FROM ledger_data.seal AS s));
+    RETURN QUERY
+    SELECT 'seals', NULL::integer, s.before + 1, NULL::bigint,
+           CASE s.number - s.before WHEN 2 THEN 'missing: it is not there'
+                                    ELSE pg_catalog.format('missing: seals %s to %s are not there', s.before + 1, s.number - 1) END
+    FROM (SELECT x.number, pg_catalog.lag(x.number, 1, 0::bigint) OVER (ORDER BY x.number) AS before
+          FROM ledger_data.seal AS x WHERE x.number BETWEEN 1 AND last) AS s
+    WHERE s.number > s.before + 1
+    UNION ALL
+    SELECT 'seals', NULL::integer, s.number, NULL::bigint, 'inserted: seals are numbered from 1'
+    FROM ledger_data.seal AS s WHERE s.number < 1
+    UNION ALL
+    SELECT CASE i.inhparent WHEN 'ledger_data.transfer'::pg_catalog.regclass THEN 'transfers'
+                            WHEN 'ledger_data.audit'::pg_catalog.regclass THEN 'audit' ELSE 'seals' END,
+           NULL::integer, NULL::bigint, NULL::bigint, pg_catalog.format('inserted: table %s inherits, and its rows are read as records', i.inhrelid::pg_catalog.regclass)
+    FROM pg_catalog.pg_inherits AS i
+    WHERE i.inhparent IN ('ledger_data.transfer'::pg_catalog.regclass, 'ledger_data.audit'::pg_catalog.regclass, 'ledger_data.seal'::pg_catalog.regclass);
+    RETURN QUERY
+    SELECT v.* FROM ledger_data.seal AS s CROSS JOIN LATERAL ledger_data.verify_seal(s.number, wanted) AS v
+    WHERE s.number BETWEEN 1 AND last;
+    RETURN QUERY
+    SELECT v.* FROM ledger_data.verify_tail(last, wanted, live) AS v;
+    PERFORM ledger_data.end_progress();
+END
+$$;
+
+COMMENT ON FUNCTION ledger.verify(text) IS
+'Recomputes the chains of transfers and audit records (scope transfers or audit), and compares them with the seals and with what the running server knows; and compares balances by the indexes with the sums of the table (scope balances). NULL: all. Empty means that nothing was found. problem begins with altered, missing, inserted, reordered, truncated, rewritten or mismatch; scope seals, with the number as seq, stands for a seal itself; of balances id is the account. Progress is in ledger.verify_progress. Who may have changed seals, too, is found by ledger.verify_digest() alone.';
+
 CREATE OR REPLACE FUNCTION ledger.check_invariants(OUT invariant text, OUT subject text, OUT detail text) RETURNS SETOF record
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -455,26 +520,16 @@ BEGIN
     GROUP BY s.id, s.code, s.unit
     HAVING pg_catalog.sum(p.debits) <> pg_catalog.sum(p.credits) OR pg_catalog.sum(p.held) <> pg_catalog.sum(p.incoming);
 
-    -- MATERIALIZED, here and below: a planner that expects few sources would otherwise
-    -- read all the sums again for each account.
+    -- Without an index on one side: the planner might read both sides by the same one.
     RETURN QUERY
-    WITH position AS MATERIALIZED (SELECT * FROM ledger_data.position)
-    SELECT 'totals = sum of transfers', a.code,
+    SELECT 'totals = sum of transfers', COALESCE(a.code, c.account::text),
            pg_catalog.format('position is debits %s, credits %s, held %s, incoming %s; the transfers sum to %s, %s, %s and %s',
-                             p.debits * s.unit, p.credits * s.unit, p.held * s.unit, p.incoming * s.unit,
-                             COALESCE(d.posted, 0) * s.unit, COALESCE(c.posted, 0) * s.unit,
-                             COALESCE(d.pending, 0) * s.unit, COALESCE(c.pending, 0) * s.unit)
-    FROM position AS p
-    JOIN ledger_data.account AS a ON a.id = p.account
-    JOIN ledger_data.asset AS s ON s.id = a.asset
-    LEFT JOIN (SELECT t.debit_account, pg_catalog.sum(t.amount * w.posted) AS posted, pg_catalog.sum(t.amount * w.pending) AS pending
-               FROM ledger_data.transfer AS t JOIN ledger_data.weight AS w ON w.kind = t.kind
-               GROUP BY t.debit_account) AS d ON d.debit_account = a.id
-    LEFT JOIN (SELECT t.credit_account, pg_catalog.sum(t.amount * w.posted) AS posted, pg_catalog.sum(t.amount * w.pending) AS pending
-               FROM ledger_data.transfer AS t JOIN ledger_data.weight AS w ON w.kind = t.kind
-               GROUP BY t.credit_account) AS c ON c.credit_account = a.id
-    WHERE p.debits <> COALESCE(d.posted, 0) OR p.credits <> COALESCE(c.posted, 0)
-       OR p.held <> COALESCE(d.pending, 0) OR p.incoming <> COALESCE(c.pending, 0);
+                             c.debits * u.unit, c.credits * u.unit, c.held * u.unit, c.incoming * u.unit,
+                             c.table_debits * u.unit, c.table_credits * u.unit, c.table_held * u.unit, c.table_incoming * u.unit)
+    FROM ledger_data.compare_balances() AS c
+    LEFT JOIN ledger_data.account AS a ON a.id = c.account
+    LEFT JOIN ledger_data.asset AS s ON s.id = a.asset
+    CROSS JOIN LATERAL (SELECT COALESCE(s.unit, 1) AS unit) AS u;
 
     RETURN QUERY
     SELECT 'transfers are well formed', t.id::text,
@@ -504,6 +559,8 @@ BEGIN
     JOIN ledger_data.account AS a ON a.id = p.account
     WHERE a.state = 2 AND (p.credits <> p.debits OR p.held <> 0 OR p.incoming <> 0);
 
+    -- MATERIALIZED: a planner that expects few sources would otherwise read all the sums
+    -- again for each account.
     RETURN QUERY
     WITH position AS MATERIALIZED (SELECT * FROM ledger_data.position)
     SELECT 'held = open holds', a.code,

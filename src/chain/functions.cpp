@@ -28,7 +28,7 @@ Scopes scopes_argument(FunctionCallInfo fcinfo, int number) {
     if (name == "audit") return {false, true};
     ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
             errmsg("scope \"%s\" does not exist", text_to_cstring(PG_GETARG_TEXT_PP(number))),
-            errhint("The scopes are transfers and audit; NULL stands for both."));
+            errhint("The scopes are transfers, audit and balances; NULL stands for all."));
 }
 
 }  // namespace

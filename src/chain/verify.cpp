@@ -182,12 +182,9 @@ void check_tree(Stretch &stretch) {
 void find_unindexed(Stretch &stretch) {
     auto *counts = static_cast<std::int64_t *>(palloc0(kLanes * sizeof(std::int64_t)));
     with_table(table_of(stretch.scope).table, AccessShareLock, [&](Relation table) {
-        TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
-        while (HeapTuple tuple = heap_getnext(scan, ForwardScanDirection)) {
-            CHECK_FOR_INTERRUPTS();
+        scan_table(table, GetActiveSnapshot(), [&](HeapTuple tuple) {
             ++counts[static_cast<int>(lane_of(*row_of<std::int64_t>(tuple)))];
-        }
-        table_endscan(scan);
+        });
     });
     for (int number = 0; number < kLanes; ++number) {
         const std::int64_t chained = stretch.lanes[number].at.seq;
