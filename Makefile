@@ -51,11 +51,20 @@ clients: $(CLIENTS)
 
 build/%: client/%.cpp $(wildcard client/*.hpp)
 	@mkdir -p build
-	$(CXX) $(CXX_STANDARD) -O2 -g -Wall -Wextra -Werror -Iclient -I$(shell $(PG_CONFIG) --includedir) -o $@ $< \
+	$(CXX) $(CXX_STANDARD) -O2 -g -Wall -Wextra -Werror -Iclient -Ibuild -I$(shell $(PG_CONFIG) --includedir) -o $@ $< \
 		-L$(shell $(PG_CONFIG) --libdir) -lpq -lpthread $(CLIENT_LIBS)
 
-# The auditor's program comes with the extension; the others are for its tests and demos.
+# The auditor's program comes with the extension; the others are for its tests and demos. It
+# knows what each version ships.
 build/ledger_verify: CLIENT_LIBS = -lcrypto
+build/ledger_verify: build/shipped_sql.hpp
+
+build/shipped_sql.hpp: sql/ledger--0.1.sql sql/ledger--0.2.sql sql/ledger--0.3.sql Makefile
+	@mkdir -p build
+	@{ printf '%s\n' '#pragma once' 'struct ShippedSql { const char *version, *script; };' 'inline constexpr ShippedSql kShippedSql[] = {'; \
+	   for script in $(filter %.sql,$^); do \
+	     printf '{"%s", R"SQL(' "$$(basename $$script .sql | sed 's/ledger--//')"; cat $$script; printf ')SQL"},\n'; \
+	   done; echo '};'; } > $@
 
 install: $(if $(CLIENTS),install-verify)
 uninstall: uninstall-verify

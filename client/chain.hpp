@@ -65,6 +65,9 @@ class Chain {
 
     int64_t count() const { return count_; }
 
+    // The row last taken, while its line is there.
+    const std::vector<copy::Field> &fields() const { return fields_; }
+
   private:
     // A row whose number was ahead of its lane, while the row after it may still
     // tell that the number was false.

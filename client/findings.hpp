@@ -12,11 +12,11 @@
 
 // Where something is wrong; what does not apply is left out.
 struct Where {
-    std::string scope;  // transfer, audit, seal, digest, proof, consistency
+    std::string scope;  // transfer, audit, seal, balance, definition, digest, proof, consistency
     std::optional<int64_t> lane{};
     std::optional<int64_t> seq{};  // of a seal its number
     std::optional<int64_t> to{};   // the last seq, where several are meant
-    std::optional<int64_t> id{};
+    std::optional<int64_t> id{};   // of a balance its account
 };
 
 struct Finding {
@@ -31,6 +31,7 @@ constexpr const char *kInserted = "inserted";
 constexpr const char *kReordered = "reordered";
 constexpr const char *kTruncated = "truncated";
 constexpr const char *kRewritten = "rewritten";
+constexpr const char *kMismatch = "mismatch";
 
 using Findings = std::vector<Finding>;
 

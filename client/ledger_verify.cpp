@@ -1,8 +1,10 @@
 // Recomputes a ledger's hash chain from the outside: every record, lane, tree and
 // seal, and holds digests and proofs against them. It shares no code with the
-// server and believes nothing that the server says; docs/chain-format.md says how
-// everything is hashed.
+// server and trusts nothing but the rows that the server sends; docs/chain-format.md
+// says how everything is hashed. Whether the rows are those that the server works with,
+// a digest and a physical backup can show.
 
+#include <algorithm>
 #include <array>
 #include <iostream>
 #include <memory>
@@ -10,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "balances.hpp"
 #include "chain.hpp"
 #include "digest.hpp"
 #include "findings.hpp"
@@ -23,11 +26,14 @@
 namespace {
 
 constexpr const char *kVersion = "0.3";
+constexpr int kFound = 1;
 constexpr int kCouldNotVerify = 2;
+constexpr int kNoDigest = 3;
 
 constexpr const char *kHelp =
     R"(usage: ledger_verify [OPTION]...
 Recomputes the hash of every record and seal of a ledger and tells what is wrong.
+Of a server it reads the tables, and compares balances and definitions, too.
 
   -d, --dbname CONNINFO  a database name or conninfo string; otherwise PG* decides
   --export DIR           reads transfers.copy, audit.copy and seals.copy instead
@@ -43,7 +49,8 @@ Recomputes the hash of every record and seal of a ledger and tells what is wrong
   -h, --help
 
 With --proof or --consistency a ledger is read only where -d or --export names
-it. Exit status: 0 intact, 1 something is wrong, 2 it could not be verified.
+it. Exit status: 0 intact, 1 something is wrong, 2 it could not be verified,
+3 consistent in itself, but no digest was given to compare with.
 )";
 
 struct Options {
@@ -69,6 +76,15 @@ struct Verification {
     Findings findings;
     LedgerSeals seals{findings};
     std::array<int64_t, 2> counts{};
+    Balances balances;
+    bool read_server = false;
+
+    // The newest seal that a digest is of; 0: there is no digest.
+    int64_t digest_of() const {
+        int64_t newest = 0;
+        for (const Digest &digest : digests) newest = std::max(newest, digest.seal);
+        return newest;
+    }
 };
 
 // Errors in a file are told with its name.
@@ -99,6 +115,7 @@ std::unique_ptr<RecordSource> open_source(const Options &options) {
 void verify_ledger(const Options &options, Verification &verification) {
     const std::unique_ptr<RecordSource> source = open_source(options);
     LedgerSeals &seals = verification.seals;
+    source->check_definitions(verification.findings);
     source->read_seals([&](std::string &line) { seals.take(line); });
     // How much there is to do is known from the seals: what is not sealed yet is little.
     std::optional<Progress> progress;
@@ -109,11 +126,17 @@ void verify_ledger(const Options &options, Verification &verification) {
             std::make_unique<Chain>(record::kScopes[scope], scope, seals, verification.findings);
         source->read_records(record::kScopes[scope], [&](std::string &line) {
             chain->take(line);
+            if (scope == 0 && source->is_server()) verification.balances.add(chain->fields());
             if (progress) progress->advance();
         });
         chain->finish();
         verification.counts[scope] = chain->count();
     }
+    if (!source->is_server()) return;
+    verification.read_server = true;
+    source->read_balances(
+        [&](std::string &line) { verification.balances.compare(line, verification.findings); });
+    verification.balances.finish(verification.findings);
 }
 
 std::vector<Witness> witnesses(const Verification &verification) {
@@ -153,51 +176,70 @@ void verify(const Options &options, Verification &verification) {
 
 // --- telling ---------------------------------------------------------------
 
-constexpr const char *kIntact = "intact";
-constexpr const char *kNotIntact = "not intact";
-constexpr const char *kNotVerified = "not verified";
+struct Verdict {
+    const char *words;
+    int status;
+};
+constexpr Verdict kIntact{"intact", EXIT_SUCCESS};
+constexpr Verdict kNotIntact{"not intact", kFound};
+constexpr Verdict kNotVerified{"not verified", kCouldNotVerify};
+constexpr Verdict kConsistent{"consistent", kNoDigest};
+
+Verdict verdict_of(const Verification &verification) {
+    if (!verification.findings.empty()) return kNotIntact;
+    return verification.digests.empty() ? kConsistent : kIntact;
+}
 
 std::string counted(int64_t count, const char *what) {
     return std::to_string(count) + ' ' + what + (count == 1 ? "" : "s");
 }
 
-void print_text(const Options &options, const Verification &verification, const std::string &verdict) {
+void print_text(const Options &options, const Verification &verification, const Verdict &verdict) {
     const int64_t findings = static_cast<int64_t>(verification.findings.size());
     const auto sealed = [&](size_t scope) {
         return " (" + std::to_string(verification.seals.covered(scope)) + " sealed), ";
     };
     for (const Finding &finding : verification.findings) std::cout << describe(finding) << '\n';
-    if (options.reads_ledger() && verdict != kNotVerified)
+    const LedgerSeals &seals = verification.seals;
+    const int64_t proved = verification.digest_of();
+    if (options.reads_ledger() && verdict.status != kCouldNotVerify)
         std::cout << counted(verification.counts[0], "transfer") << sealed(0)
                   << counted(verification.counts[1], "audit record") << sealed(1)
-                  << counted(static_cast<int64_t>(verification.seals.size()), "seal") << '\n';
-    if (verification.digests.empty())
+                  << counted(static_cast<int64_t>(seals.size()), "seal")
+                  << (verification.read_server ? ", " + counted(verification.balances.count(), "balance")
+                                               : "")
+                  << '\n';
+    if (proved == 0)
         std::cout << "no digest was given: nothing shows that this is not rewritten as a whole\n";
-    std::cout << verdict << (findings > 0 ? ": " + counted(findings, "finding") : "") << '\n';
+    else if (options.reads_ledger() && !seals.empty() && proved < seals.last().number)
+        std::cout << "the newest digest is of seal " << proved
+                  << ": nothing shows that later records are not rewritten\n";
+    std::cout << verdict.words << (findings > 0 ? ": " + counted(findings, "finding") : "") << '\n';
 }
 
-void print_json(const Verification &verification, const std::string &verdict, const std::string &error) {
+void print_json(const Verification &verification, const Verdict &verdict, const std::string &error) {
     nlohmann::ordered_json findings = nlohmann::ordered_json::array();
     for (const Finding &finding : verification.findings) findings.push_back(to_json(finding));
     nlohmann::ordered_json object = {
         {"version", 1},
-        {"verdict", verdict},
+        {"verdict", verdict.words},
         {"counts",
          {{"transfers", verification.counts[0]},
           {"transfers_sealed", verification.seals.covered(0)},
           {"audits", verification.counts[1]},
           {"audits_sealed", verification.seals.covered(1)},
           {"seals", verification.seals.size()},
-          {"digests", verification.digests.size()}}},
+          {"balances", verification.balances.count()},
+          {"digests", verification.digests.size()},
+          {"digest_of_seal", verification.digest_of()}}},
         {"findings", std::move(findings)},
     };
     if (!error.empty()) object["error"] = error;
     std::cout << object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
 }
 
-void print(const Options &options, const Verification &verification, const std::string &error = "") {
-    const bool intact = verification.findings.empty();
-    const std::string verdict = !error.empty() ? kNotVerified : intact ? kIntact : kNotIntact;
+void print(const Options &options, const Verification &verification, const Verdict &verdict,
+           const std::string &error = "") {
     if (options.json) {
         print_json(verification, verdict, error);
     } else {
@@ -207,16 +249,17 @@ void print(const Options &options, const Verification &verification, const std::
 }
 
 // An error ends the verification, but what was found before it is told.
-bool run(const Options &options) {
+int run(const Options &options) {
     const auto verification = std::make_unique<Verification>();
     try {
         verify(options, *verification);
     } catch (const std::exception &error) {
-        print(options, *verification, error.what());
+        print(options, *verification, kNotVerified, error.what());
         throw;
     }
-    print(options, *verification);
-    return verification->findings.empty();
+    const Verdict verdict = verdict_of(*verification);
+    print(options, *verification, verdict);
+    return verdict.status;
 }
 
 Options parse(int argc, char **argv) {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 // The value of an option that must be a number of at least 1.
@@ -52,13 +53,17 @@ inline void take_options(const char *program, const char *help, int argc, char *
     }
 }
 
-// Runs work, which tells whether all is well. The exit status is 1 if it is not,
-// 2 if the arguments were wrong, and failure if the work could not be done.
+// Runs work, which tells whether all is well, or the exit status. The exit status is 1 if
+// it is not, 2 if the arguments were wrong, and failure if the work could not be done.
 template <typename Work>
 int run_program(const char *name, Work work, int failure = EXIT_FAILURE) {
     try {
         std::setvbuf(stdout, nullptr, _IOLBF, 0);
-        return work() ? EXIT_SUCCESS : EXIT_FAILURE;
+        if constexpr (std::is_same_v<decltype(work()), int>) {
+            return work();
+        } else {
+            return work() ? EXIT_SUCCESS : EXIT_FAILURE;
+        }
     } catch (const std::invalid_argument &error) {
         std::fprintf(stderr, "%s: %s\n", name, error.what());
         return 2;

@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 
+#include "definitions.hpp"
+#include "findings.hpp"
 #include "pq.hpp"
 #include "records.hpp"
 #include "seal.hpp"
@@ -22,6 +24,11 @@ class RecordSource {
 
     virtual void read_seals(const TakeLine &take) = 0;
     virtual void read_records(const record::Scope &scope, const TakeLine &take) = 0;
+
+    // What only a server has: definitions of tables, functions and views, and balances.
+    virtual bool is_server() const { return false; }
+    virtual void check_definitions(Findings &) {}
+    virtual void read_balances(const TakeLine &) {}
 };
 
 // Takes line after line; one that cannot be read is told with its place.
@@ -59,34 +66,70 @@ class Export : public RecordSource {
     std::string directory_;
 };
 
-// One snapshot for all views. Nothing that the server is set to may change what
-// it sends: not the encoding, which SQL_ASCII has none of, nor a time limit.
+// One snapshot for all tables, which are read themselves: a view may show something else.
+// No setting of the server, the database or the role may change the rows.
 class Server : public RecordSource {
   public:
     explicit Server(const std::string &conninfo) : connection_(conninfo, "ledger_verify") {
         connection_.script("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-        connection_.script("SET LOCAL statement_timeout = 0");
+        for (const char *setting : kSettings) connection_.script(std::string("SET LOCAL ") + setting);
+        // SQL_ASCII is no encoding: its texts come as they are.
         connection_.exec(
-            "SELECT pg_catalog.set_config('client_encoding', CASE pg_catalog.current_setting("
-            "'server_encoding') WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, true)");
+            "SELECT set_config('client_encoding', CASE current_setting('server_encoding') "
+            "WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, true)");
+        connection_.exec(
+            "SELECT set_config(name, '0', true) FROM pg_settings WHERE name = 'transaction_timeout'");
     }
 
-    void read_seals(const TakeLine &take) override {
-        read(kSealColumns, "ledger.seal_records", "number", take);
-    }
+    bool is_server() const override { return true; }
+
+    void check_definitions(Findings &findings) override { Definitions(connection_, findings).check(); }
+
+    void read_seals(const TakeLine &take) override { read(kSealColumns, "ledger_data.seal", "number", take); }
 
     void read_records(const record::Scope &scope, const TakeLine &take) override {
         std::string columns;
-        for (const record::Column &column : scope.columns) columns += std::string(column.name) + ", ";
-        read(columns + "hash", scope.view, "id", take);
+        for (const record::Column &column : scope.columns) columns += column.sql() + ", ";
+        read(columns + "encode(r.hash, 'hex')", scope.table, "id", take);
+    }
+
+    // As everybody reads balances, by ledger.balance(). In version 0.1 the planner decides how.
+    void read_balances(const TakeLine &take) override {
+        connection_.script("SET LOCAL enable_indexscan = on");
+        query("ledger.balance()",
+              "SELECT a.id, s.scale, b.posted, b.held, b.incoming FROM ONLY ledger_data.account AS a "
+              "JOIN ONLY ledger_data.asset AS s ON s.id = a.asset CROSS JOIN LATERAL ledger.balance(a.code) "
+              "AS b",
+              take);
     }
 
   private:
-    void read(const std::string &columns, const std::string &view, const char *order, const TakeLine &take) {
-        pq::CopyOut rows = connection_.copy_out("COPY (SELECT " + columns + " FROM " + view + " ORDER BY " +
-                                                order + ") TO STDOUT");
+    // Rows that an index does not have are read, too, so none is used: rows are sorted.
+    static constexpr const char *kSettings[] = {
+        "statement_timeout = 0",
+        "search_path = pg_catalog, pg_temp",
+        "row_security = off",
+        "lock_timeout = 0",
+        "idle_in_transaction_session_timeout = 0",
+        "standard_conforming_strings = on",
+        "quote_all_identifiers = off",
+        "transform_null_equals = off",
+        "enable_seqscan = on",
+        "enable_sort = on",
+        "enable_indexscan = off",
+        "enable_indexonlyscan = off",
+        "enable_bitmapscan = off",
+        "enable_tidscan = off",
+    };
+
+    void read(const std::string &columns, const std::string &table, const char *order, const TakeLine &take) {
+        query(table, "SELECT " + columns + " FROM ONLY " + table + " AS r ORDER BY r." + order, take);
+    }
+
+    void query(const std::string &name, const std::string &select, const TakeLine &take) {
+        pq::CopyOut rows = connection_.copy_out("COPY (" + select + ") TO STDOUT");
         take_lines(
-            view, [&rows](std::string &line) { return rows.next(line); }, take);
+            name, [&rows](std::string &line) { return rows.next(line); }, take);
     }
 
     pq::Connection connection_;

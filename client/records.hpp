@@ -1,5 +1,5 @@
-// Records of transfers and of the audit trail: the views' columns, and the bytes
-// that stand for a row (docs/chain-format.md, Records).
+// Records of transfers and of the audit trail: their columns, in an export and in the
+// server's tables, and the bytes that stand for a row (docs/chain-format.md, Records).
 #pragma once
 
 #include <array>
@@ -20,13 +20,16 @@ enum class Type : char { null, integer, time, text, bytes };
 struct Column {
     const char *name;
     Type type;
+    const char *expression = nullptr;  // over the table r; null: the column of that name
+
+    std::string sql() const { return expression ? expression : std::string("r.") + name; }
 };
 
 // A kind of records, which are chained, sealed and proven apart from the others.
 struct Scope {
     char number;
     const char *name;
-    const char *view;
+    const char *table;
     const char *file;  // in an export
     std::vector<Column> columns;
 };
@@ -34,7 +37,7 @@ struct Scope {
 inline const std::array<Scope, 2> kScopes = {{
     {1,
      "transfer",
-     "ledger.transfer_records",
+     "ledger_data.transfer",
      "transfers.copy",
      {{"id", Type::integer},
       {"lane", Type::integer},
@@ -45,17 +48,17 @@ inline const std::array<Scope, 2> kScopes = {{
       {"amount", Type::integer},
       {"ref", Type::integer},
       {"txid", Type::integer},
-      {"created_us", Type::time},
+      {"created_us", Type::time, "(EXTRACT(epoch FROM r.created_at) * 1000000)::bigint"},
       {"metadata", Type::text}}},
     {2,
      "audit",
-     "ledger.audit_records",
+     "ledger_data.audit",
      "audit.copy",
      {{"id", Type::integer},
       {"lane", Type::integer},
       {"seq", Type::integer},
       {"txid", Type::integer},
-      {"at_us", Type::time},
+      {"at_us", Type::time, "(EXTRACT(epoch FROM r.at) * 1000000)::bigint"},
       {"relation_oid", Type::integer},
       {"relation", Type::text},
       {"operation", Type::text},
@@ -117,7 +120,7 @@ Unsigned read_big_endian(std::string_view bytes) {
     return value;
 }
 
-// A row of a scope's view. Its bytes stand behind room for the hash before, so
+// A row of a scope. Its bytes stand behind room for the hash before, so
 // that both are hashed at one stroke.
 struct Row {
     int64_t id = 0;

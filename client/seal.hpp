@@ -48,11 +48,13 @@ inline int64_t seal_number(int64_t number) {
     return number;
 }
 
+// The columns of a seal in an export, over the table r.
 constexpr const char *kSealColumns =
-    "number, sealed_us, transfers, transfer_root, audits, audit_root, from_id, until_id, heads, previous, "
-    "hash";
+    "r.number, (EXTRACT(epoch FROM r.sealed_at) * 1000000)::bigint, r.transfers, "
+    "encode(r.transfer_root, 'hex'), r.audits, encode(r.audit_root, 'hex'), r.from_id, r.until_id, "
+    "encode(r.heads, 'hex'), encode(r.previous, 'hex'), encode(r.hash, 'hex')";
 
-// A row of the view ledger.seal_records, and the bytes of its heads.
+// A seal as an export has it, and the bytes of its heads.
 inline Seal read_seal(const std::vector<copy::Field> &fields, std::string &heads) {
     if (fields.size() != 11) throw Malformed("wrong number of columns");
     const auto hash = [&](size_t column) { return parse_hash(copy::text(fields[column])); };

@@ -36,12 +36,18 @@ AS $$
               WHEN 'writer' THEN '{reader,writer}'::text[]
               WHEN 'operator' THEN '{reader,writer,operator}'::text[]
               WHEN 'auditor' THEN '{reader,auditor}'::text[] END)
+    -- ledger_verify reads the tables: a view may show something else
+    UNION ALL
+    SELECT v.kind, v.object FROM (VALUES
+        ('SCHEMA', 'ledger_data'), ('TABLE', 'ledger_data.asset'), ('TABLE', 'ledger_data.account'),
+        ('TABLE', 'ledger_data.transfer'), ('TABLE', 'ledger_data.audit'), ('TABLE', 'ledger_data.seal')) AS v (kind, object)
+    WHERE access_of.level OPERATOR(pg_catalog.=) 'auditor'
     -- the views of that name call these with the reader's own rights
     UNION ALL
     SELECT 'FUNCTION', f.name FROM (VALUES ('ledger_data.stat()'), ('ledger_data.verify_progress()')) AS f (name)
     WHERE access_of.level IN ('operator', 'auditor')
 $$;
-COMMENT ON FUNCTION ledger_data.access_of(text) IS 'the views and functions of an access level';
+COMMENT ON FUNCTION ledger_data.access_of(text) IS 'the views, functions and tables of an access level';
 
 CREATE FUNCTION ledger.revoke_access(role regrole) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -78,12 +84,12 @@ BEGIN
     EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA ledger TO %s', role);
     FOR granted IN SELECT a.kind, a.object FROM ledger_data.access_of(level) AS a LOOP
         EXECUTE pg_catalog.format('GRANT %s ON %s %s TO %s',
-            CASE granted.kind WHEN 'TABLE' THEN 'SELECT' ELSE 'EXECUTE' END, granted.kind, granted.object, role);
+            CASE granted.kind WHEN 'TABLE' THEN 'SELECT' WHEN 'SCHEMA' THEN 'USAGE' ELSE 'EXECUTE' END, granted.kind, granted.object, role);
     END LOOP;
 END
 $$;
 COMMENT ON FUNCTION ledger.grant_access(regrole, text) IS
-'Gives a role one level, in place of any it had: reader (views, balances), writer (reader, and daily work), operator (writer, and accounts, limits, freezing, folding, purging, clients, audit triggers, checks) or auditor (reader, and requests, the audit log, checks). For a superuser or the extension''s owner.';
+'Gives a role one level, in place of any it had: reader (views, balances), writer (reader, and daily work), operator (writer, and accounts, limits, freezing, folding, purging, clients, audit triggers, checks) or auditor (reader, and requests, the audit log, checks, the tables that ledger_verify reads). For a superuser or the extension''s owner.';
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ledger FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ledger_data FROM PUBLIC;

@@ -1,6 +1,8 @@
 // Digests and proofs that were taken, and must hold whatever happens after.
 #pragma once
 
+#include <sys/wait.h>
+
 #include <fstream>
 #include <string>
 #include <vector>
@@ -45,7 +47,7 @@ class Evidence {
             verify(world, session, "digest", digests_[static_cast<std::size_t>(count_) % digests_.size()]);
     }
 
-    // The same by the program that trusts nothing in the server.
+    // The same by the program that trusts nothing but the rows. Without a digest it says 3.
     void check_outside(World &world) const {
         std::string command =
             world.cluster.directory() + "/ledger_verify --no-progress -d '" + world.primary() + "'";
@@ -55,7 +57,8 @@ class Evidence {
             (inclusion_.empty() ? "" : " --proof " + file(world, "inclusion")) +
             (consistency_.empty() ? "" : " --consistency " + file(world, "consistency"));
         const std::string log = file(world, "ledger_verify.log");
-        if (std::system((command + proofs + " >" + log + " 2>&1").c_str()) == 0) return;
+        const int status = std::system((command + proofs + " >" + log + " 2>&1").c_str());
+        if (WIFEXITED(status) && WEXITSTATUS(status) == (digests_.empty() ? 3 : 0)) return;
         std::ifstream told(log);
         for (std::string line; std::getline(told, line);) world.complain({"ledger_verify: " + line, {}});
     }

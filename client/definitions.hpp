@@ -1,0 +1,209 @@
+// Whether the tables, functions and views of the ledger in a database are those that its
+// version ships. The server tells that, too: a server that lies in everything is found by a
+// digest, and by verifying a physical backup of it elsewhere (docs/ledger_verify.md).
+#pragma once
+
+#include <array>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+#include "findings.hpp"
+#include "pq.hpp"
+#include "shipped.hpp"
+
+class Definitions {
+  public:
+    Definitions(pq::Connection &connection, Findings &findings)
+        : connection_(connection), findings_(findings) {}
+
+    // Throws where the version is not known, or the role may not read the tables.
+    void check() {
+        version_ = installed_version();
+        const char *script = Shipped::script_of(version_);
+        if (!script)
+            throw std::runtime_error("version " + version_ +
+                                     " of the extension is not known: use the ledger_verify of that version");
+        for (const Table &table : kTables) require_privilege(table.name);
+        Shipped shipped(script);
+        for (const Table &table : kTables) check_table(table);
+        check_indexes();
+        check_guards(shipped);
+        check_functions(shipped);
+        check_views(shipped);
+    }
+
+  private:
+    // The tables that are read, and their columns in order; later versions may add some.
+    struct Table {
+        const char *name;
+        const char *columns;
+    };
+    static constexpr std::array<Table, 5> kTables = {{
+        {"transfer",
+         "id debit_account credit_account amount ref txid created_at seq kind lane hash metadata"},
+        {"audit",
+         "id seq txid at relation_oid lane hash relation operation actor acting_as application client key "
+         "old new"},
+        {"seal",
+         "number sealed_at transfers audits from_id until_id transfer_root audit_root previous hash heads"},
+        {"account", "id asset floor ceiling opened_at state code metadata"},
+        {"asset", "id scale code unit description"},
+    }};
+
+    void report(const char *problem, std::string detail) {
+        findings_.push_back({problem, {.scope = "definition"}, std::move(detail)});
+    }
+
+    std::string installed_version() {
+        const pq::Result found =
+            connection_.exec("SELECT extversion FROM pg_extension WHERE extname = 'ledger'");
+        if (found.rows() == 0) throw std::runtime_error("this database has no extension ledger");
+        return found.text(0, 0);
+    }
+
+    // Rows are what is wrong with the table.
+    void check_table(const Table &table) {
+        const pq::Result found = connection_.exec(
+            "SELECT w.problem, (SELECT string_agg(x.attname || CASE WHEN x.attgenerated <> '' THEN '!' ELSE "
+            "'' END, ' ' "
+            "ORDER BY x.attnum) FROM pg_attribute AS x WHERE x.attrelid = c.oid AND x.attnum > 0) "
+            "FROM pg_class AS c LEFT JOIN pg_am AS m ON m.oid = c.relam "
+            "CROSS JOIN LATERAL (SELECT concat_ws(', ', "
+            "CASE WHEN c.relkind <> 'r' OR c.relispartition THEN 'is no ordinary table' END, "
+            "CASE WHEN m.amname IS DISTINCT FROM 'heap' THEN 'is no heap' END, "
+            "CASE WHEN c.relpersistence <> 'p' THEN 'is not logged' END, "
+            "CASE WHEN EXISTS (SELECT FROM pg_rewrite AS r WHERE r.ev_class = c.oid) THEN 'has a rule' END, "
+            "CASE WHEN c.relrowsecurity OR EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid) "
+            "THEN 'has row-level security' END, "
+            "CASE WHEN EXISTS (SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhparent, i.inhrelid)) "
+            "THEN 'inherits or is inherited from' END, "
+            "CASE WHEN NOT EXISTS (SELECT FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid "
+            "WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0 "
+            "AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'ledger') "
+            "THEN 'is none of the extension' END) AS problem) AS w "
+            "WHERE c.relname = $1 AND c.relnamespace = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname "
+            "= 'ledger_data')",
+            {table.name});
+        const std::string name = std::string("table ledger_data.") + table.name;
+        if (found.rows() == 0) return report(kMissing, name + " does not exist");
+        if (!found.text(0, 0).empty()) report(kAltered, name + ' ' + found.text(0, 0));
+        if (!(found.text(0, 1) + ' ').starts_with(std::string(table.columns) + ' '))
+            report(kAltered, name + " has the columns " + found.text(0, 1));
+    }
+
+    // Those that REINDEX CONCURRENTLY makes for a while are of another name.
+    void check_indexes() {
+        const pq::Result found = connection_.exec(
+            "SELECT c.relname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid "
+            "JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = 'ledger_data' "
+            "AND NOT (i.indisvalid AND i.indisready AND i.indislive) AND c.relname !~ '_cc(new|old)[0-9]*$' "
+            "ORDER BY c.relname");
+        for (int row = 0; row < found.rows(); ++row)
+            report(kAltered, "index ledger_data." + found.text(row, 0) + " is not kept up to date");
+    }
+
+    void check_guards(const Shipped &shipped) {
+        std::map<std::string, int> left = shipped.guards;
+        const pq::Result found = connection_.exec(
+            "SELECT 'ledger_data.' || c.relname, t.tgname, t.tgtype, t.tgname = 'guard' AND t.tgqual IS NULL "
+            "AND "
+            "t.tgenabled IN ('O', 'A') AND p.proname = 'guard' AND p.pronamespace = n.oid "
+            "FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid "
+            "JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_proc AS p ON p.oid = t.tgfoid "
+            "WHERE n.nspname = 'ledger_data' AND NOT t.tgisinternal ORDER BY 1, 2");
+        for (int row = 0; row < found.rows(); ++row) {
+            const std::string table = found.text(row, 0);
+            const auto guard = shipped.guards.find(table);
+            if (found.text(row, 1) != "guard" || guard == shipped.guards.end()) {
+                report(kInserted, "table " + table + " has a trigger " + found.text(row, 1));
+                continue;
+            }
+            left.erase(table);
+            if (found.text(row, 3) != "t" || found.number(row, 2) != guard->second)
+                report(kAltered, "the guard of table " + table + " is disabled or another one");
+        }
+        for (const auto &[table, type] : left) report(kMissing, "table " + table + " has no guard");
+    }
+
+    void check_functions(Shipped &shipped) {
+        const pq::Result found = connection_.exec(
+            "SELECT n.nspname || '.' || p.proname, "
+            "CASE l.lanname WHEN 'c' THEN p.probin || ' ' || p.prosrc ELSE p.prosrc END "
+            "FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace "
+            "JOIN pg_language AS l ON l.oid = p.prolang WHERE n.nspname IN ('ledger', 'ledger_data') ORDER "
+            "BY 1, 2");
+        auto &left = shipped.functions;
+        for (int row = 0; row < found.rows(); ++row) {
+            const std::string name = found.text(row, 0), body = found.text(row, 1);
+            const auto [begin, end] = left.equal_range(name);
+            if (begin == end) {
+                report(kInserted, "function " + name + " is none of version " + version_);
+                continue;
+            }
+            auto same = begin;
+            while (same != end && same->second != body) ++same;
+            if (same == end) report(kAltered, "function " + name + " is not that of version " + version_);
+            left.erase(same == end ? begin : same);
+        }
+        for (const auto &[name, body] : left) report(kMissing, "function " + name + " does not exist");
+    }
+
+    void check_views(Shipped &shipped) {
+        const pq::Result found = connection_.exec(
+            "SELECT n.nspname || '.' || v.relname, pg_get_viewdef(v.oid), (SELECT string_agg(DISTINCT "
+            "COALESCE((SELECT x.nspname || '.' || c.relname FROM pg_class AS c JOIN pg_namespace AS x ON "
+            "x.oid = c.relnamespace "
+            "WHERE d.refclassid = 'pg_class'::regclass AND c.oid = d.refobjid), "
+            "(SELECT x.nspname || '.' || p.proname FROM pg_proc AS p JOIN pg_namespace AS x ON x.oid = "
+            "p.pronamespace "
+            "WHERE d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid), "
+            "replace(pg_describe_object(d.refclassid, d.refobjid, 0), ' ', '_')), ' ') "
+            "FROM pg_rewrite AS r JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = "
+            "r.oid "
+            "WHERE r.ev_class = v.oid AND d.refobjid <> v.oid) "
+            "FROM pg_class AS v JOIN pg_namespace AS n ON n.oid = v.relnamespace "
+            "WHERE n.nspname IN ('ledger', 'ledger_data') AND v.relkind IN ('v', 'm') ORDER BY 1");
+        auto &left = shipped.views;
+        for (int row = 0; row < found.rows(); ++row) {
+            const std::string name = found.text(row, 0);
+            const auto view = left.find(name);
+            if (view == left.end()) {
+                report(kInserted, "view " + name + " is none of version " + version_);
+                continue;
+            }
+            check_view(name, view->second, found.text(row, 1), found.text(row, 2));
+            left.erase(view);
+        }
+        for (const auto &[name, view] : left) report(kMissing, "view " + name + " does not exist");
+    }
+
+    void check_view(const std::string &name, const Shipped::View &shipped, const std::string &query,
+                    const std::string &reads) {
+        std::set<std::string> names;
+        std::istringstream words(reads);
+        for (std::string word; words >> word;) names.insert(word);
+        if (names != shipped.reads)
+            report(kAltered, "view " + name + " reads " + (reads.empty() ? "nothing" : reads));
+        else if (const std::string clauses = Shipped::clauses_of(query); clauses != shipped.clauses)
+            report(kAltered, "view " + name + " is not that of version " + version_);
+    }
+
+    void require_privilege(const std::string &table) {
+        const pq::Result found = connection_.exec(
+            "SELECT current_user, quote_literal(current_user), has_schema_privilege(n.oid, 'USAGE') AND "
+            "has_table_privilege(c.oid, 'SELECT') FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = "
+            "c.relnamespace "
+            "WHERE n.nspname = 'ledger_data' AND c.relname = $1",
+            {table});
+        if (found.rows() == 0 || found.text(0, 2) == "t") return;
+        throw std::runtime_error("role \"" + found.text(0, 0) + "\" may not read ledger_data." + table +
+                                 ". As a superuser, run " +
+                                 (version_ < "0.3" ? "ALTER EXTENSION ledger UPDATE; and then " : "") +
+                                 "SELECT ledger.grant_access(" + found.text(0, 1) + ", 'auditor');");
+    }
+
+    pq::Connection &connection_;
+    Findings &findings_;
+    std::string version_;
+};
