@@ -390,50 +390,6 @@ COMMENT ON FUNCTION ledger.check_audit() IS 'Names the audited tables whose trig
 REVOKE ALL ON FUNCTION ledger_data.audit_trigger_problems(oid), ledger_data.audit_shape(oid), ledger_data.audit_rows(oid),
     ledger_data.audit_names(text), ledger_data.audit_key(text, text), ledger_data.audit_subjects(), ledger.check_audit() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION ledger_data.access_of(level text, OUT kind text, OUT object text) RETURNS SETOF record
-    LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT CASE WHEN p.oid IS NULL THEN 'TABLE' ELSE 'FUNCTION' END,
-           CASE WHEN p.oid IS NULL THEN pg_catalog.format('ledger.%I', g.name) ELSE p.oid::pg_catalog.regprocedure::text END
-    FROM (VALUES
-        ('reader',   'accounts'), ('reader', 'transfers'), ('reader', 'entries'), ('reader', 'stock'),
-        ('reader',   'holds'), ('reader', 'tcc_transactions'), ('reader', 'tcc_branches'),
-        ('reader',   'balance'), ('reader', 'balance_at'), ('reader', 'statement'),
-        ('writer',   'transfer'), ('writer', 'try_transfer'), ('writer', 'transfer_batch'), ('writer', 'transfer_up_to'),
-        ('writer',   'reverse_transfer'), ('writer', 'add_stock'), ('writer', 'deduct_stock'), ('writer', 'try_deduct_stock'),
-        ('writer',   'deduct_stocks'), ('writer', 'restore_stock'),
-        ('writer',   'hold'), ('writer', 'post_hold'), ('writer', 'void_hold'), ('writer', 'reserve_stock'), ('writer', 'reserve_stocks'),
-        ('writer',   'confirm_reservation'), ('writer', 'release_reservation'),
-        ('writer',   'tcc_begin'), ('writer', 'tcc_freeze'), ('writer', 'tcc_freeze_stock'), ('writer', 'tcc_confirm'), ('writer', 'tcc_cancel'),
-        ('writer',   'tcc_confirm_branch'), ('writer', 'tcc_cancel_branch'),
-        ('writer',   'issue_request_token'), ('writer', 'begin_request'), ('writer', 'complete_request'), ('writer', 'fail_request'),
-        ('writer',   'accept_message'), ('writer', 'sign_request'), ('writer', 'verify_signed_request'),
-        ('operator', 'create_asset'), ('operator', 'open_account'), ('operator', 'alter_account'), ('operator', 'freeze_account'),
-        ('operator', 'unfreeze_account'), ('operator', 'close_account'), ('operator', 'create_stock'), ('operator', 'fold'),
-        ('operator', 'expire_holds'), ('operator', 'tcc_expire'), ('operator', 'requests'), ('operator', 'purge_requests'), ('operator', 'add_client'), ('operator', 'rotate_client'),
-        ('operator', 'remove_client'), ('operator', 'check_invariants'), ('operator', 'stat'),
-        ('operator', 'seal'), ('operator', 'digest'), ('operator', 'verify'), ('operator', 'verify_progress'),
-        ('auditor',  'seal_records'), ('auditor', 'digest'), ('auditor', 'verify'), ('auditor', 'verify_progress'), ('auditor', 'verify_digest'),
-        ('auditor',  'inclusion_proof'), ('auditor', 'consistency_proof'),
-        ('operator', 'enable_audit'), ('operator', 'disable_audit'), ('operator', 'audit'),
-        ('auditor',  'audit_log'), ('auditor', 'audit_change'), ('auditor', 'audit_records'), ('auditor', 'transfer_records'),
-        ('auditor',  'requests'), ('auditor', 'check_invariants'), ('auditor', 'stat')) AS g (level, name)
-
-        ('auditor',  'audit_log'), ('auditor', 'audit_records'), ('auditor', 'transfer_records'),
-        ('auditor',  'requests'), ('auditor', 'check_invariants'), ('auditor', 'check_audit'), ('auditor', 'stat')) AS g (level, name)
-    LEFT JOIN pg_catalog.pg_proc AS p
-        ON p.proname OPERATOR(pg_catalog.=) g.name AND p.pronamespace OPERATOR(pg_catalog.=) 'ledger'::pg_catalog.regnamespace
-    WHERE g.level OPERATOR(pg_catalog.=) ANY (CASE access_of.level
-              WHEN 'reader' THEN '{reader}'::text[]
-              WHEN 'writer' THEN '{reader,writer}'::text[]
-              WHEN 'operator' THEN '{reader,writer,operator}'::text[]
-              WHEN 'auditor' THEN '{reader,auditor}'::text[] END)
-    -- the views of that name call these with the reader's own rights
-    UNION ALL
-    SELECT 'FUNCTION', f.name FROM (VALUES ('ledger_data.stat()'), ('ledger_data.verify_progress()')) AS f (name)
-    WHERE access_of.level IN ('operator', 'auditor')
-$$;
-
 -- Nobody inserts by hand into the table that says how transactions are numbered.
 
 CREATE OR REPLACE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.installation
@@ -665,8 +621,8 @@ AS $$
         ('auditor',  'seal_records'), ('auditor', 'digest'), ('auditor', 'verify'), ('auditor', 'verify_progress'), ('auditor', 'verify_digest'),
         ('auditor',  'inclusion_proof'), ('auditor', 'consistency_proof'),
         ('operator', 'enable_audit'), ('operator', 'disable_audit'), ('operator', 'audit'),
-        ('auditor',  'audit_log'), ('auditor', 'audit_records'), ('auditor', 'transfer_records'),
-        ('auditor',  'requests'), ('auditor', 'check_invariants'), ('auditor', 'stat')) AS g (level, name)
+        ('auditor',  'audit_log'), ('auditor', 'audit_change'), ('auditor', 'audit_records'), ('auditor', 'transfer_records'),
+        ('auditor',  'requests'), ('auditor', 'check_invariants'), ('auditor', 'check_audit'), ('auditor', 'stat')) AS g (level, name)
     LEFT JOIN pg_catalog.pg_proc AS p
         ON p.proname OPERATOR(pg_catalog.=) g.name AND p.pronamespace OPERATOR(pg_catalog.=) 'ledger'::pg_catalog.regnamespace
     WHERE g.level OPERATOR(pg_catalog.=) ANY (CASE access_of.level
