@@ -332,8 +332,8 @@ foreach my $way (sort keys %restores)
 $sql->('CREATE DATABASE bare');
 $sql->('CREATE TABLE t (id integer PRIMARY KEY); CREATE TRIGGER ledger_audit_row AFTER INSERT ON t EXECUTE FUNCTION suppress_redundant_updates_trigger(); ALTER TABLE t DISABLE TRIGGER ALL; DROP TABLE t', 'bare');
 $sql->(q{BEGIN; CREATE EXTENSION ledger; CREATE TABLE t (id integer PRIMARY KEY); SELECT ledger.enable_audit('t'); INSERT INTO t VALUES (1);
-	ALTER TABLE t ADD COLUMN x integer; DROP TABLE t; SELECT count(*) FROM ledger.check_audit(); DROP EXTENSION ledger; COMMIT}, 'bare');
-$sql->(q{CREATE EXTENSION ledger; CREATE TABLE t (id integer PRIMARY KEY); SELECT ledger.enable_audit('t'); DROP EXTENSION ledger CASCADE; INSERT INTO t VALUES (1); DROP TABLE t}, 'bare');
+	ALTER TABLE t ADD COLUMN x integer; DROP TABLE t; SELECT count(*) FROM ledger.check_audit(); SET LOCAL ledger.allow_drop = on; DROP EXTENSION ledger; COMMIT}, 'bare');
+$sql->(q{CREATE EXTENSION ledger; CREATE TABLE t (id integer PRIMARY KEY); SELECT ledger.enable_audit('t'); SET ledger.allow_drop = on; DROP EXTENSION ledger CASCADE; INSERT INTO t VALUES (1); DROP TABLE t}, 'bare');
 pass('a ledger that comes and goes');
 
 $node->stop;
