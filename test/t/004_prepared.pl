@@ -133,7 +133,7 @@ refused($node, 'postgres', "SELECT ledger.transfer('b', 'a', 15.01)", 'LG009', '
 refused($node, 'postgres', "SELECT ledger.transfer('n7', 'a', 1)", 'LG009', 'and the inflows not given');
 
 # With fewer slots than it holds: who needs another one is refused, until it ends.
-$node->append_conf('postgresql.conf', 'ledger.slots = 16');
+$node->append_conf('postgresql.conf', "ledger.slots = 16\nledger.database_share = 100");
 $node->restart;
 my $touch = 'SELECT count(*) FROM (SELECT ledger.try_transfer($$n$$ || i, $$a$$, 1) FROM generate_series(%d, %d) AS i OFFSET 0) AS t';
 is($node->safe_psql('postgres', sprintf($touch, 1, 14)), '14', 'fourteen of the thousand and their destination fit into sixteen slots');

@@ -11,6 +11,8 @@ compared='
 4|batch|1|1000|transfer_batch of 1,000
 4|batch|2|1000|transfer_batch of 1,000
 5|tcc|64|1|tcc_begin, tcc_freeze, tcc_confirm, one hot account
+7|audit|64|1|INSERT into an audited table
+8|audit_bulk|1|100000|INSERT of 100,000 rows into an audited table
 k|key|64|1|deduct_stock with a key, one hot SKU
 '
 
