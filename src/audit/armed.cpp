@@ -71,6 +71,10 @@ List *strings_of(const Armed &armed) {
     return strings;
 }
 
+bool has_same_arguments(const Armed &a, const Armed &b) {
+    return std::string_view(a.arguments, a.arguments_size) == std::string_view(b.arguments, b.arguments_size);
+}
+
 }  // namespace
 
 const char *name_of(AuditTrigger which) {
@@ -115,9 +119,9 @@ ArmedTable armed_table(Oid relation) {
 }
 
 bool is_weaker(const Armed &before, const Armed &now) {
-    if (!before.is_exact()) return false;
-    return !now.is_exact() || std::string_view(before.arguments, before.arguments_size) !=
-                                  std::string_view(now.arguments, now.arguments_size);
+    if (!before.exists) return false;
+    if (!now.exists || !has_same_arguments(before, now)) return true;
+    return !now.is_exact() && (now.state != before.state || now.is_plain != before.is_plain);
 }
 
 void enable_always(Oid relation, AuditTrigger which) {

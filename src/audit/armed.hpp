@@ -38,7 +38,7 @@ Oid audit_function();
 // has not made visible yet is left out.
 ArmedTable armed_table(Oid relation);
 
-// True if the trigger was exact, and now is not, or does not exclude the same columns.
+// True if the trigger is gone, excludes other columns, or is another and not as installed.
 bool is_weaker(const Armed &before, const Armed &now);
 
 // Makes the trigger fire always.

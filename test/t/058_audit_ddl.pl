@@ -239,6 +239,14 @@ foreach my $case (@forged)
 }
 $sql->('DROP TABLE f');
 
+# A trigger that was made by hand is not as enable_audit makes it, and stays until the audit is ended.
+$sql->('CREATE TABLE h (id integer PRIMARY KEY); CREATE TRIGGER ledger_audit_row AFTER INSERT OR UPDATE OR DELETE ON h FOR EACH ROW EXECUTE FUNCTION ledger.audit()');
+like(problems(), qr/ledger_audit_row has the state O, not A.*ledger_audit_statement is missing/s, 'a trigger made by hand is not as it should be');
+refused($node, 'postgres', 'ALTER TABLE h DISABLE TRIGGER ledger_audit_row', 'LG403', 'it is not disabled by hand');
+refused($node, 'postgres', 'DROP TRIGGER ledger_audit_row ON h', 'LG403', 'nor dropped');
+$sql->(q{SELECT ledger.disable_audit('h'); DROP TABLE h});
+is(problems(), '', 'disable_audit ends it');
+
 # --- check_audit(): what is no problem
 
 $sql->(q{
