@@ -215,6 +215,7 @@ $sql->('DROP TABLE p');
 my @forged = (
 	[ q{UPDATE pg_trigger SET tgenabled = 'D' WHERE tgrelid = 'f'::regclass AND tgname = 'ledger_audit_row'}, qr/^public.f: trigger: ledger_audit_row has the state D, not A$/ ],
 	[ q{UPDATE pg_trigger SET tgtype = 5 WHERE tgrelid = 'f'::regclass AND tgname = 'ledger_audit_row'}, qr/^public.f: trigger: ledger_audit_row is not as/ ],
+	[ q{UPDATE pg_trigger SET tgqual = (SELECT o.tgqual FROM pg_trigger AS o WHERE o.tgname = 'never') WHERE tgrelid = 'f'::regclass AND tgname = 'ledger_audit_row'}, qr/^public.f: trigger: ledger_audit_row is not as/ ],
 	[ q{UPDATE pg_trigger SET tgdeferrable = true WHERE tgrelid = 'f'::regclass AND tgname = 'ledger_audit_row'}, qr/^public.f: trigger: ledger_audit_row is not as/ ],
 	[ q{UPDATE pg_trigger SET tgname = 'x' WHERE tgrelid = 'f'::regclass AND tgname = 'ledger_audit_truncate'}, qr/^public.f: trigger: ledger_audit_truncate is missing$/ ],
 	[ q{UPDATE pg_trigger SET tgargs = 'secret\000note\000', tgnargs = 2 WHERE tgrelid = 'f'::regclass AND tgname = 'ledger_audit_row'}, qr/^public.f: trigger: ledger_audit_row excludes other columns/ ],
@@ -229,6 +230,7 @@ my @forged = (
 	[ q{UPDATE pg_trigger SET tgenabled = 'D' WHERE tgrelid = 'f'::regclass; DELETE FROM f WHERE id = 1; UPDATE pg_trigger SET tgenabled = 'A' WHERE tgrelid = 'f'::regclass}, qr/^public.f: missing: .*\{"id":1\}$/ ],
 	[ q{UPDATE pg_trigger SET tgenabled = 'D' WHERE tgrelid = 'f'::regclass; INSERT INTO f VALUES (3); UPDATE pg_trigger SET tgenabled = 'A' WHERE tgrelid = 'f'::regclass}, qr/^public.f: inserted: .*\{"id":3\}$/ ]);
 audited('f');
+$sql->('CREATE TABLE seldom (id integer); CREATE TRIGGER never AFTER INSERT ON seldom FOR EACH ROW WHEN (false) EXECUTE FUNCTION nothing()');
 $sql->('ALTER TABLE f DROP CONSTRAINT f_pkey, ADD PRIMARY KEY (id); UPDATE f SET note = note; INSERT INTO f VALUES (3); DELETE FROM f WHERE id = 3');
 is(problems(), '', 'before: all is well');
 foreach my $case (@forged)
