@@ -474,7 +474,9 @@ void rearm_all(List *tables) {
 
 void record_all(List *tables) {
     ListCell *cell;
-    foreach (cell, tables) record(*static_cast<Touched *>(lfirst(cell)));
+    foreach (cell, tables) {
+        record(*static_cast<Touched *>(lfirst(cell)));
+    }
 }
 
 // True while there is a ledger in this database that has been written to. Tables that were just
