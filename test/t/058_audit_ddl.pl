@@ -9,7 +9,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = ledger_node('audit_ddl');
+# A worker at work makes DROP EXTENSION fail at times: deadlock detected.
+my $node = ledger_node('audit_ddl', 'ledger.worker = off');
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my $sql = sub { my ($statement, $database) = @_; return $node->safe_psql($database // 'postgres', $statement) };
 
