@@ -48,6 +48,7 @@ class Values {
         if (type == "text") return edge_text();
         if (type == "bytea") return edge_bytea();
         if (type == "regclass") return pick(kRelations);
+        if (type == "oid") return pick(kRelations) + "::regclass";
         if (type == "text[]" || type == "numeric[]" || type == "bigint[]" || type == "name[]")
             return edge_array(type.substr(0, type.size() - 2));
         if (type == "jsonb") return edge_json();

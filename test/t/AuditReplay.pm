@@ -21,7 +21,7 @@ sub replay_query
 	# A lane may be ahead of the clock by the records of one large statement, and no more.
 	return qq{
 		SELECT 'log', txid, at_us, seq, relation, operation, coalesce(old, ''), coalesce(new, '') FROM ledger.audit_records
-		WHERE relation_oid IN (SELECT oid FROM pg_class WHERE relnamespace = '$schema'::regnamespace) AND operation <> 'ENABLE'
+		WHERE relation_oid IN (SELECT oid FROM pg_class WHERE relnamespace = '$schema'::regnamespace) AND operation NOT IN ('ENABLE', 'DDL')
 		AND id > coalesce(nullif(current_setting('test.start', true), '')::bigint, 0) - (60000::bigint << 22) ORDER BY id;
 		$rows};
 }
