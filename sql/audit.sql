@@ -114,7 +114,7 @@ AS $$
         SELECT DISTINCT ON (n.relation_oid, n.origin) n.* FROM named AS n ORDER BY n.relation_oid, n.origin, n.at DESC),
     present AS MATERIALIZED (
         SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name,
-               EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgname LIKE 'ledger\_audit\_%'
+               EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid AND pg_catalog.starts_with(t.tgname::text, 'ledger_audit_')
                        AND t.tgfoid = 'ledger.audit()'::pg_catalog.regprocedure) AS is_audited
         FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p', 'f')),
@@ -149,7 +149,7 @@ BEGIN
     FOR subject IN
         SELECT s.*, t.oid IS NOT NULL AS has_trigger
         FROM ledger_data.audit_subjects() AS s
-        LEFT JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = s.present AND t.tgname LIKE 'ledger\_audit\_%'
+        LEFT JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = s.present AND pg_catalog.starts_with(t.tgname::text, 'ledger_audit_')
              AND t.tgfoid = 'ledger.audit()'::pg_catalog.regprocedure
              AND t.tgname = (SELECT pg_catalog.min(o.tgname::text) FROM pg_catalog.pg_trigger AS o
                              WHERE o.tgrelid = t.tgrelid AND o.tgfoid = t.tgfoid AND o.tgname LIKE 'ledger\_audit\_%')

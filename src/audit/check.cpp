@@ -212,6 +212,16 @@ void append(StringInfo out, std::string_view text) {
     appendBinaryStringInfo(out, text.data(), static_cast<int>(text.size()));
 }
 
+// Runs work with a table that may have been dropped since the caller's snapshot; false if it has.
+template <typename Work>
+bool with_table_if_there(Oid relation_id, Work work) {
+    Relation relation = try_table_open(relation_id, AccessShareLock);
+    if (!relation) return false;
+    work(relation);
+    table_close(relation, NoLock);
+    return true;
+}
+
 }  // namespace
 
 // What is wrong with the audit triggers of a table. Those for a statement are the table's own, which a
@@ -234,7 +244,7 @@ LEDGER_FUNCTION(ledger_audit_trigger_problems) {
 LEDGER_FUNCTION(ledger_audit_shape) {
     Datum values[3] = {};
     bool nulls[3] = {true, true, false};
-    with_table(PG_GETARG_OID(0), AccessShareLock, [&](Relation relation) {
+    const bool is_there = with_table_if_there(PG_GETARG_OID(0), [&](Relation relation) {
         const Trigger *trigger = row_trigger(relation);
         const RowPlan *plan = plan_for(relation);
         if (plan) values[0] = names_of(plan->key);
@@ -243,6 +253,7 @@ LEDGER_FUNCTION(ledger_audit_shape) {
         nulls[1] = !trigger;
         values[2] = BoolGetDatum(is_newer_than(relation, GetActiveSnapshot()));
     });
+    if (!is_there) values[2] = BoolGetDatum(true);
     return row_result(fcinfo, values, nulls);
 }
 
@@ -250,7 +261,7 @@ LEDGER_FUNCTION(ledger_audit_shape) {
 LEDGER_FUNCTION(ledger_audit_rows) {
     InitMaterializedSRF(fcinfo, 0);
     const auto &result = *reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
-    with_table(PG_GETARG_OID(0), AccessShareLock, [&](Relation relation) {
+    with_table_if_there(PG_GETARG_OID(0), [&](Relation relation) {
         const RowPlan *plan = plan_for(relation);
         if (!plan) return;
         with_rights_of(relation->rd_rel->relowner,
