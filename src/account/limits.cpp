@@ -147,7 +147,7 @@ LEDGER_FUNCTION(ledger_alter_account) {
         put_text(arguments, "code", fcinfo->args[0]);
         put_numeric(arguments, "floor", fcinfo->args[1]);
         put_numeric(arguments, "ceiling", fcinfo->args[2]);
-        put_digest(arguments, "metadata", fcinfo->args[3]);
+        put_metadata(arguments, fcinfo, 3);
     });
     if (recall(call).answer) PG_RETURN_VOID();
     Jsonb *metadata = metadata_argument(fcinfo, 3);

@@ -4,6 +4,7 @@
 #include "audit/log.hpp"
 #include "audit/plan.hpp"
 #include "engine/database.hpp"
+#include "engine/settings.hpp"
 #include "pg/error.hpp"
 #include "pg/table.hpp"
 
@@ -387,10 +388,16 @@ void rearm(Touched &table) {
                 errhint("To end the audit, call ledger.disable_audit()."));
 }
 
+// pg_restore --clean drops triggers before their tables; that goes with a ledger's own records.
+bool may_be_dropped(const Armed &now) {
+    return settings.allow_drop && !now.exists;
+}
+
 void check_armed(const Touched &table) {
     const ArmedTable now = armed_table(table.relation);
     for (const AuditTrigger which : kAuditTriggers)
-        if (is_weaker(table.before[which], now[which])) refuse_trigger(table, which);
+        if (is_weaker(table.before[which], now[which]) && !may_be_dropped(now[which]))
+            refuse_trigger(table, which);
     if (now.is_audited()) check_persistence(table);
 }
 

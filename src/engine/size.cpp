@@ -38,6 +38,38 @@ Limit limit_of(Sized kind) {
     }
 }
 
+// Characters of a scalar in the text of a jsonb, at least.
+Size least_length(const JsonbValue &scalar) {
+    switch (scalar.type) {
+        case jbvString:
+            return static_cast<Size>(scalar.val.string.len);
+        case jbvNumeric: {
+            char *digits =
+                DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(scalar.val.numeric)));
+            const Size length = strlen(digits);
+            pfree(digits);
+            return length;
+        }
+        default:
+            return 1;
+    }
+}
+
+// True if the text has more characters than that. The text itself is not made: 1e131071 is
+// eight bytes of a jsonb.
+bool has_longer_text(Jsonb *json, Size limit) {
+    JsonbIterator *iterator = JsonbIteratorInit(&json->root);
+    JsonbValue value;
+    Size length = 0;
+    for (;;) {
+        CHECK_FOR_INTERRUPTS();
+        const JsonbIteratorToken token = JsonbIteratorNext(&iterator, &value, false);
+        if (token == WJB_DONE) return false;
+        if (token == WJB_KEY || token == WJB_VALUE || token == WJB_ELEM) length += least_length(value);
+        if (length > limit) return true;
+    }
+}
+
 [[noreturn]] void raise_too_large(Size bytes, const Limit &limit) {
     raise(Status::value_too_large, limit.message,
           psprintf("The size is %zu bytes; %s allows %d kB.", bytes, limit.setting, limit.kilobytes),
@@ -62,7 +94,18 @@ void check_text_size(const Jsonb *json, Sized kind) {
 Jsonb *sized_argument(FunctionCallInfo fcinfo, int number, Sized kind) {
     if (PG_ARGISNULL(number)) return nullptr;
     check_size(toast_raw_datum_size(PG_GETARG_DATUM(number)) - VARHDRSZ, kind);
-    return PG_GETARG_JSONB_P(number);
+    Jsonb *json = PG_GETARG_JSONB_P(number);
+    const Limit limit = limit_of(kind);
+    if (has_longer_text(json, static_cast<Size>(limit.kilobytes) * kBytesOfKilobyte))
+        raise(Status::value_too_large, limit.message,
+              psprintf("As text it is longer; %s allows %d kB.", limit.setting, limit.kilobytes),
+              "Keep large values in a table of your own, and give the ledger a reference.");
+    return json;
+}
+
+void put_metadata(JsonObject &object, FunctionCallInfo fcinfo, int number) {
+    if (const Jsonb *metadata = sized_argument(fcinfo, number, Sized::metadata))
+        put_digest(object, "metadata", {JsonbPGetDatum(metadata), false});
 }
 
 }  // namespace ledger

@@ -2,7 +2,7 @@
 // ledger.max_metadata, ledger.max_payload and ledger.max_response.
 #pragma once
 
-#include "pg/postgres.hpp"
+#include "pg/json.hpp"
 
 namespace ledger {
 
@@ -14,7 +14,11 @@ void check_size(Size bytes, Sized kind);
 // The same for the text of a value, which numbers such as 1e9999 make longer than the value.
 void check_text_size(const Jsonb *json, Sized kind);
 
-// The argument, null if it is NULL; its size is checked before it is read.
+// The argument, null if it is NULL. Its size is checked before it is read, and that of its text
+// before that is made.
 Jsonb *sized_argument(FunctionCallInfo fcinfo, int number, Sized kind);
+
+// Puts the fingerprint of metadata, whose size is checked first, into the arguments of a call.
+void put_metadata(JsonObject &object, FunctionCallInfo fcinfo, int number);
 
 }  // namespace ledger

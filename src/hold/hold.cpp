@@ -1,6 +1,7 @@
 // SQL: hold, post_hold, void_hold, expire_holds (sql/hold.sql), and the same for
 // stock: reserve_stock, confirm_reservation, release_reservation (sql/stock.sql).
 #include "engine/hold.hpp"
+#include "engine/size.hpp"
 #include "pg/error.hpp"
 #include "pg/numeric.hpp"
 #include "pg/time.hpp"
@@ -123,7 +124,7 @@ LEDGER_FUNCTION(ledger_hold) {
         put_text(arguments, "destination", fcinfo->args[1]);
         put_numeric(arguments, "amount", fcinfo->args[2]);
         put_interval(arguments, "ttl", fcinfo->args[kTtl]);
-        put_digest(arguments, "metadata", fcinfo->args[kMetadata]);
+        put_metadata(arguments, fcinfo, kMetadata);
     });
     if (const Recalled made = recall(call); made.answer) return result_of(fcinfo, made.answer);
     const Code source = code_of(text_argument(fcinfo, 0, "source"));

@@ -158,5 +158,6 @@ LEDGER_FUNCTION(ledger_remember) {
 }
 
 LEDGER_FUNCTION(ledger_fingerprint) {
-    PG_RETURN_TEXT_P(cstring_to_text(hex_of(fingerprint_of(PG_GETARG_JSONB_P(0)))));
+    const Jsonb *metadata = sized_argument(fcinfo, 0, Sized::metadata);
+    PG_RETURN_TEXT_P(cstring_to_text(hex_of(fingerprint_of(metadata))));
 }

@@ -4,6 +4,7 @@
 #include "stock/stock.hpp"
 
 #include "engine/hold.hpp"
+#include "engine/size.hpp"
 #include "pg/time.hpp"
 #include "request/call.hpp"
 
@@ -49,7 +50,7 @@ Call call_from(FunctionCallInfo fcinfo, const char *function) {
     return call_under(key_argument(fcinfo, 2), function, [&](JsonObject &arguments) {
         put_text(arguments, "sku", fcinfo->args[0]);
         put_bigint(arguments, "quantity", fcinfo->args[1]);
-        if (PG_NARGS() > 3) put_digest(arguments, "metadata", fcinfo->args[3]);
+        if (PG_NARGS() > 3) put_metadata(arguments, fcinfo, 3);
     });
 }
 

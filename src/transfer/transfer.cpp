@@ -1,5 +1,6 @@
 // SQL: transfer, try_transfer, transfer_up_to, post_reversal (sql/transfer.sql).
 #include "engine/order.hpp"
+#include "engine/size.hpp"
 #include "pg/result.hpp"
 #include "pg/numeric.hpp"
 #include "request/call.hpp"
@@ -17,7 +18,7 @@ Call call_from(FunctionCallInfo fcinfo, const char *function, const char *amount
         put_text(arguments, "source", fcinfo->args[0]);
         put_text(arguments, "destination", fcinfo->args[1]);
         put_numeric(arguments, amount_name, fcinfo->args[2]);
-        put_digest(arguments, "metadata", fcinfo->args[kMetadata]);
+        put_metadata(arguments, fcinfo, kMetadata);
     });
 }
 
