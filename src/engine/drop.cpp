@@ -17,11 +17,10 @@ namespace {
 
 object_access_hook_type earlier_access_hook = nullptr;
 
-// Without an index: those of a table that is being dropped may be gone before it. A table that is
-// not where it belongs was renamed or dropped by hand: nobody knows what it had.
-bool may_have_rows(Oid schema, const char *name) {
+// Without an index: those of a table that is being dropped may be gone before it.
+bool has_rows(Oid schema, const char *name) {
     const Oid relation = get_relname_relid(name, schema);
-    if (!OidIsValid(relation) || get_rel_relkind(relation) != RELKIND_RELATION) return true;
+    if (!OidIsValid(relation) || get_rel_relkind(relation) != RELKIND_RELATION) return false;
     return with_latest_snapshot([&](Snapshot snapshot) {
         return with_table(relation, AccessShareLock, [&](Relation table) {
             TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
@@ -34,21 +33,21 @@ bool may_have_rows(Oid schema, const char *name) {
     });
 }
 
-// The tables of the ledger by their schema, as the engine finds them, or as members: so it does
-// not matter whether somebody has taken a table out of the extension, or moved it, first.
-bool is_part(Oid schema, Oid extension, Oid class_id, Oid object) {
-    if (class_id == ExtensionRelationId) return object == extension;
-    return get_rel_relkind(object) == RELKIND_RELATION &&
-           (get_rel_namespace(object) == schema || getExtensionOfObject(class_id, object) == extension);
+// The tables of the ledger by their schema, as the engine finds them: so it does not matter
+// whether somebody has taken a table out of the extension first.
+bool is_part(Oid schema, Oid class_id, Oid object) {
+    if (class_id == RelationRelationId)
+        return get_rel_namespace(object) == schema && get_rel_relkind(object) == RELKIND_RELATION;
+    return class_id == ExtensionRelationId && object == get_extension_oid("ledger", true);
 }
 
 void check_drop(Oid class_id, Oid object) {
-    const Oid extension = get_extension_oid("ledger", true);
-    if (!OidIsValid(extension)) return;  // a ledger's remains
     const Oid schema = get_namespace_oid("ledger_data", true);
-    if (!is_part(schema, extension, class_id, object)) return;
+    if (!OidIsValid(schema) || !is_part(schema, class_id, object)) return;
+    const Oid extension = get_extension_oid("ledger", true);
+    if (!OidIsValid(extension)) return;                                     // a ledger's remains
     if (creating_extension && CurrentExtensionObject == extension) return;  // its own scripts
-    if (!may_have_rows(schema, "transfer") && !may_have_rows(schema, "audit")) return;
+    if (!has_rows(schema, "transfer") && !has_rows(schema, "audit")) return;
     raise(
         Status::ledger_not_empty, "a ledger with transfers or audit records cannot be dropped",
         "What is dropped cannot be brought back. The setting ledger.allow_drop is off.",

@@ -55,6 +55,10 @@ SELECT length(response->>'') FROM ledger.begin_request('size-1', jsonb_build_obj
 CREATE TEMPORARY TABLE packed AS SELECT jsonb_build_object('', repeat('x', 2000000)) AS payload;
 SELECT pg_column_size(payload) < 1048576 AS compressed FROM packed;
 SELECT left(helper.outcome($$SELECT ledger.begin_request('size-2', p.payload) FROM packed AS p$$), 5);
+-- A text longer than PostgreSQL can make is not made.
+CREATE TEMPORARY TABLE long_text AS SELECT jsonb_agg(1e131071::numeric) AS json FROM generate_series(1, 9000);
+SELECT helper.outcome($$SELECT ledger.begin_request('size-2', l.json) FROM long_text AS l$$);
+SELECT helper.outcome($$SELECT ledger.complete_request('size-1', l.json) FROM long_text AS l$$);
 -- A stored response is told, whatever the setting is by now.
 SET ledger.max_response = '1kB';
 SELECT length(response->>'') FROM ledger.begin_request('size-1', jsonb_build_object('', repeat('x', 1048576 - 12)));
@@ -72,6 +76,6 @@ SELECT left(helper.outcome($$SELECT ledger.begin_request('size-2', lease => '400
 SELECT left(helper.outcome($$SELECT ledger.issue_request_token(ttl => '2 years')$$), 5);
 SELECT left(helper.outcome($$SELECT ledger.begin_request('size-2', ttl => '-2 years')$$), 5);
 SELECT count(*) FROM ledger.requests WHERE key = 'size-2';
-DROP TABLE keeping, compressed, packed;
+DROP TABLE keeping, compressed, packed, long_text;
 DROP FUNCTION helper.kept;
 SELECT * FROM ledger.check_invariants();

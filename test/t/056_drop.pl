@@ -65,6 +65,7 @@ is($node->psql('owned', 'SET ledger.allow_drop = on; DROP OWNED BY boss CASCADE'
 is($node->psql('theirs', 'BEGIN; SET LOCAL ledger.allow_drop = on; DROP EXTENSION ledger; COMMIT'), 0, 'and DROP EXTENSION');
 is($node->psql('theirs', 'CREATE EXTENSION ledger'), 0, 'and it is made again');
 my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
+$sql->(q{CREATE TABLE cost (sku text PRIMARY KEY); SELECT ledger.enable_audit('cost'); INSERT INTO cost VALUES ('tea')});
 $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr('postgres') ], 'a dump');
 $node->command_fails([ 'pg_restore', '-e', '--clean', '--if-exists', '-d', $node->connstr('postgres'), $dump ], 'pg_restore --clean is refused');
 is($sql->('SELECT count(*) FROM ledger.transfers'), $count, 'and nothing is gone');
