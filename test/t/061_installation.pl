@@ -37,5 +37,16 @@ moved($node, 'postgres', 'a', 'b', 5, 'the planted row is deleted, and the ledge
 is($sql->("SELECT posted - $before FROM ledger.balance('b')"), '6.00', 'every transfer counts');
 healthy($node, 'postgres', 'at the end');
 
+# The row itself with another base: new transfers are numbered below the horizon, and are not counted.
+$sql->(q{SELECT ledger.seal(); SET session_replication_role = replica; UPDATE ledger_data.installation SET base = base - 1000000});
+like($sql->('SELECT invariant FROM ledger.check_invariants()'), qr/^horizons are past$/m, 'check_invariants() finds another base at once');
+is($sql->('SELECT count(*) FROM ledger.verify()'), '0', 'verify() does not yet');
+$node->restart;
+moved($node, 'postgres', 'a', 'b', 5, 'a transfer that is lost is made');
+$node->restart;
+is($sql->("SELECT DISTINCT problem ~ '^mismatch' FROM ledger.verify('balances')"), 't', 'verify() finds that it is not counted');
+IPC::Run::run([ "$ENV{LEDGER_BUILD}/ledger_verify", '-d', $node->connstr('postgres') ], '>', \my $told, '2>&1');
+like($told, qr/^mismatch: balance /m, 'so does ledger_verify');
+
 $node->stop;
 done_testing();
