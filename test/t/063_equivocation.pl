@@ -78,6 +78,39 @@ foreach my $case ([ 3, qr/consistent/ ], [ 0, qr/^intact/m, @digest ])
 $sql->(q{SELECT ledger.transfer('a', 'b', 0.01); SELECT ledger.seal()});
 verdict(0, qr/the newest digest is of seal 1: nothing shows that later records/, 'a digest of an earlier seal', 'postgres', 'auditor', @digest);
 
+# --- the script for every night, as docs/ledger_verify.md has it
+
+my ($script) = slurp_file('docs/ledger_verify.md') =~ /^## Every night.*?^```sh\n(.*?)^```/ms or die 'no script';
+sub night
+{
+	my ($status, $name, $database) = @_;
+	my $connection = $node->connstr($database) . " user=$superuser";
+	(my $text = $script) =~ s/host=db\.example dbname=shop user=auditor/$connection/g;
+	$text =~ s{/var/lib/audit}{$directory/nights};
+	local $ENV{PATH} = "$ENV{LEDGER_BUILD}:$ENV{PATH}";
+	my $output = '';
+	IPC::Run::run([ 'sh', '-e', write_file('night', $text) ], '>&', \$output);
+	is($? >> 8, $status, "$name: exit status") or diag $output;
+	return map { slurp_file($_) } glob "$directory/nights/digests/*.json";
+}
+mkdir "$directory/$_" foreach 'nights', 'nights/digests';
+$sql->('CREATE DATABASE night');
+create_ledger($node, 'night');
+my @kept = night(2, 'nothing is sealed', 'night');
+is(scalar @kept, 0, 'no digest is kept');
+$node->safe_psql('night', q{SELECT ledger.transfer('a', 'b', 1); SELECT ledger.seal()});
+@kept = night(0, 'the first night', 'night');
+is("@kept", $node->safe_psql('night', 'SELECT ledger.digest()') . "\n", 'its digest is kept');
+rename $_, "$directory/nights/digests/2000-01-01.json" foreach glob "$directory/nights/digests/*.json";
+$node->safe_psql('night', q{SELECT ledger.transfer('a', 'b', 1); SELECT ledger.seal()});
+@kept = night(0, 'the second night', 'night');
+is(scalar @kept, 2, 'another digest is kept');
+$node->safe_psql('night', 'SET session_replication_role = replica; UPDATE ledger_data.transfer SET amount = amount + 1');
+unlink grep { !/2000/ } glob "$directory/nights/digests/*.json";
+@kept = night(1, 'something is wrong', 'night');
+is(scalar @kept, 1, 'then no digest is fetched');
+$sql->('DROP DATABASE night');
+
 # --- nothing that the role or the database is set to matters
 
 $sql->(q{
