@@ -4,9 +4,11 @@
 #pragma once
 
 #include <array>
+#include <cctype>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "findings.hpp"
 #include "pq.hpp"
@@ -29,6 +31,7 @@ class Definitions {
         for (const Table &table : kTables) check_table(table);
         check_indexes();
         check_guards(shipped);
+        check_replication_role();
         check_functions(shipped);
         check_views(shipped);
     }
@@ -103,27 +106,61 @@ class Definitions {
             report(kAltered, "index ledger_data." + found.text(row, 0) + " is not kept up to date");
     }
 
+    // Read as they are stored: a guard of some columns, with a condition, or of a table that is
+    // said to have no triggers does not fire. Internal triggers belong to foreign keys, unless
+    // they call something else.
     void check_guards(const Shipped &shipped) {
         std::map<std::string, int> left = shipped.guards;
         const pq::Result found = connection_.exec(
-            "SELECT 'ledger_data.' || c.relname, t.tgname, t.tgtype, t.tgname = 'guard' AND t.tgqual IS NULL "
-            "AND "
-            "t.tgenabled IN ('O', 'A') AND p.proname = 'guard' AND p.pronamespace = n.oid "
+            "SELECT c.relname, t.tgname, t.tgtype, t.tgattr, t.tgqual IS NULL AND NOT t.tgdeferrable "
+            "AND NOT t.tginitdeferred AND t.tgenabled IN ('O', 'A') AND c.relhastriggers "
+            "AND p.proname = 'guard' AND p.pronamespace = n.oid "
             "FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid "
             "JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_proc AS p ON p.oid = t.tgfoid "
-            "WHERE n.nspname = 'ledger_data' AND NOT t.tgisinternal ORDER BY 1, 2");
+            "WHERE n.nspname = 'ledger_data' AND (NOT t.tgisinternal OR p.oid >= '16384'::oid) ORDER BY 1, "
+            "2");
         for (int row = 0; row < found.rows(); ++row) {
-            const std::string table = found.text(row, 0);
+            const std::string table = "ledger_data." + found.text(row, 0);
             const auto guard = shipped.guards.find(table);
             if (found.text(row, 1) != "guard" || guard == shipped.guards.end()) {
                 report(kInserted, "table " + table + " has a trigger " + found.text(row, 1));
                 continue;
             }
             left.erase(table);
-            if (found.text(row, 3) != "t" || found.number(row, 2) != guard->second)
+            if (found.text(row, 4) != "t" || found.number(row, 2) != guard->second ||
+                !found.text(row, 3).empty())
                 report(kAltered, "the guard of table " + table + " is disabled or another one");
         }
         for (const auto &[table, type] : left) report(kMissing, "table " + table + " has no guard");
+    }
+
+    // With another session_replication_role than origin triggers do not fire. In the server's
+    // files it is seen in this session, which begins with it, too.
+    void check_replication_role() {
+        const pq::Result found = connection_.exec(
+            "SELECT s.setconfig, (SELECT a.rolname FROM pg_roles AS a WHERE a.oid = s.setrole) "
+            "FROM pg_db_role_setting AS s WHERE s.setdatabase = '0'::oid OR s.setdatabase = "
+            "(SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()) "
+            "ORDER BY s.setdatabase, s.setrole");
+        for (int row = 0; row < found.rows(); ++row) {
+            const std::string role = replication_role_in(found.text(row, 0));
+            if (!role.empty() && role != "origin")
+                report(kInserted,
+                       "session_replication_role=" + role + " is set for " +
+                           (found.is_null(row, 1) ? "all roles" : "the role " + found.text(row, 1)));
+        }
+        const std::string now = connection_.exec("SHOW session_replication_role").text(0, 0);
+        if (now != "origin") report(kInserted, "session_replication_role is " + now + " in this session");
+    }
+
+    // From an array of settings as PostgreSQL writes it; empty where it is not among them.
+    static std::string replication_role_in(std::string settings) {
+        constexpr std::string_view kName = "session_replication_role=";
+        for (char &c : settings) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+        const size_t at = settings.find(kName);
+        if (at == settings.npos) return "";
+        const size_t begin = at + kName.size();
+        return settings.substr(begin, settings.find_first_of(",\"}", begin) - begin);
     }
 
     void check_functions(Shipped &shipped) {

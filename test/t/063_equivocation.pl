@@ -171,6 +171,29 @@ my @cases = (
 	[ 'no guard', 'DROP TRIGGER guard ON ledger_data.audit',
 		'CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.audit FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard()',
 		qr/table ledger_data\.audit has no guard/ ],
+	[ 'a guard of some columns', 'DROP TRIGGER guard ON ledger_data.transfer;
+		CREATE TRIGGER guard BEFORE INSERT OR UPDATE OF created_at OR DELETE OR TRUNCATE ON ledger_data.transfer FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard()',
+		'DROP TRIGGER guard ON ledger_data.transfer;
+		CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.transfer FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard()',
+		qr/the guard of table ledger_data\.transfer/ ],
+	[ 'a guard with a condition', 'DROP TRIGGER guard ON ledger_data.transfer;
+		CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.transfer FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION ledger_data.guard()',
+		'DROP TRIGGER guard ON ledger_data.transfer;
+		CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ledger_data.transfer FOR EACH STATEMENT EXECUTE FUNCTION ledger_data.guard()',
+		qr/the guard of table ledger_data\.transfer/ ],
+	[ 'a guard that is deferrable', "UPDATE pg_trigger SET tgdeferrable = true WHERE tgname = 'guard' AND tgrelid = 'ledger_data.seal'::regclass",
+		"UPDATE pg_trigger SET tgdeferrable = false WHERE tgname = 'guard' AND tgrelid = 'ledger_data.seal'::regclass", qr/the guard of table ledger_data\.seal/ ],
+	[ 'a table that is said to have no triggers', "UPDATE pg_class SET relhastriggers = false WHERE oid = 'ledger_data.transfer'::regclass",
+		"UPDATE pg_class SET relhastriggers = true WHERE oid = 'ledger_data.transfer'::regclass", qr/the guard of table ledger_data\.transfer/ ],
+	[ 'a trigger that is said to be internal', q{CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+		CREATE TRIGGER other BEFORE DELETE ON ledger_data.hold FOR EACH ROW EXECUTE FUNCTION other(); UPDATE pg_trigger SET tgisinternal = true WHERE tgname = 'other'},
+		q{UPDATE pg_trigger SET tgisinternal = false WHERE tgname = 'other'; DROP FUNCTION other CASCADE}, qr/table ledger_data\.hold has a trigger other/ ],
+	[ 'guards off in the database', 'ALTER DATABASE postgres SET session_replication_role = replica', 'ALTER DATABASE postgres RESET session_replication_role',
+		qr/^inserted: definition: session_replication_role=replica is set for all roles/m ],
+	[ 'guards off for a role', "ALTER ROLE $superuser SET session_replication_role = 'Replica'", "ALTER ROLE $superuser RESET session_replication_role",
+		qr/^inserted: definition: session_replication_role=replica is set for the role $superuser/m ],
+	[ 'guards off for everybody', 'ALTER ROLE ALL SET session_replication_role = replica', 'ALTER ROLE ALL RESET session_replication_role',
+		qr/^inserted: definition: session_replication_role=replica is set for all roles/m ],
 	[ 'a table that inherits', 'CREATE TABLE heir () INHERITS (ledger_data.seal)', 'DROP TABLE heir', qr/table ledger_data\.seal inherits or is inherited from/ ],
 	[ 'a rule', 'CREATE RULE r AS ON DELETE TO ledger_data.transfer DO INSTEAD NOTHING', 'DROP RULE r ON ledger_data.transfer', qr/table ledger_data\.transfer has a rule/ ],
 	[ 'an index that is not ready', "UPDATE pg_index SET indisready = false WHERE indexrelid = 'ledger_data.account_code_key'::regclass",
@@ -185,6 +208,18 @@ foreach my $case (@cases)
 	$sql->($undo);
 }
 verdict(0, qr/^intact$/m, 'all taken back', 'postgres', 'auditor', @digest);
+
+# In the server's files it is for everybody, too.
+$sql->('ALTER SYSTEM SET session_replication_role = replica; SELECT pg_reload_conf()');
+$node->poll_query_until('postgres', 'SHOW session_replication_role', 'replica') or die 'not set';
+verdict(1, qr/^inserted: definition: session_replication_role is replica in this session/m, 'guards off in the server', 'postgres', 'auditor', @digest);
+$sql->('ALTER SYSTEM RESET session_replication_role; SELECT pg_reload_conf()');
+$node->poll_query_until('postgres', 'SHOW session_replication_role', 'origin') or die 'not reset';
+
+# A setting that another database has is no matter of this one; nor is what every session has.
+$sql->('ALTER DATABASE template1 SET session_replication_role = replica; ALTER DATABASE postgres SET session_replication_role = origin');
+verdict(0, qr/^intact$/m, 'settings that change nothing', 'postgres', 'auditor', @digest);
+$sql->('ALTER DATABASE template1 RESET session_replication_role; ALTER DATABASE postgres RESET session_replication_role');
 
 # Row-level security would hide rows: then nothing is verified.
 $sql->(q{ALTER TABLE ledger_data.transfer ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON ledger_data.transfer USING (amount > 1)});
