@@ -65,34 +65,46 @@ class Definitions {
         return found.text(0, 0);
     }
 
-    // Rows are what is wrong with the table.
+    // What may be wrong with a table, in the order of the columns that check_table() asks for.
+    static constexpr std::array kFaults = {
+        "is no ordinary table",
+        "is no heap",
+        "is not logged",
+        "has a rule",
+        "has row-level security",
+        "inherits or is inherited from",
+        "has a column of a type that PostgreSQL does not ship",
+        "is none of the extension",
+    };
+
+    // 16384: the first oid of what is not PostgreSQL's own.
     void check_table(const Table &table) {
         const pq::Result found = connection_.exec(
-            "SELECT w.problem, (SELECT string_agg(x.attname || CASE WHEN x.attgenerated <> '' THEN '!' ELSE "
-            "'' END, ' ' "
-            "ORDER BY x.attnum) FROM pg_attribute AS x WHERE x.attrelid = c.oid AND x.attnum > 0) "
-            "FROM pg_class AS c LEFT JOIN pg_am AS m ON m.oid = c.relam "
-            "CROSS JOIN LATERAL (SELECT concat_ws(', ', "
-            "CASE WHEN c.relkind <> 'r' OR c.relispartition THEN 'is no ordinary table' END, "
-            "CASE WHEN m.amname IS DISTINCT FROM 'heap' THEN 'is no heap' END, "
-            "CASE WHEN c.relpersistence <> 'p' THEN 'is not logged' END, "
-            "CASE WHEN EXISTS (SELECT FROM pg_rewrite AS r WHERE r.ev_class = c.oid) THEN 'has a rule' END, "
-            "CASE WHEN c.relrowsecurity OR EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid) "
-            "THEN 'has row-level security' END, "
-            "CASE WHEN EXISTS (SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhparent, i.inhrelid)) "
-            "THEN 'inherits or is inherited from' END, "
-            "CASE WHEN NOT EXISTS (SELECT FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid "
-            "WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0 "
-            "AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'ledger') "
-            "THEN 'is none of the extension' END) AS problem) AS w "
-            "WHERE c.relname = $1 AND c.relnamespace = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname "
-            "= 'ledger_data')",
+            "SELECT c.relkind <> 'r' OR c.relispartition, m.amname IS DISTINCT FROM 'heap', "
+            "c.relpersistence <> 'p', "
+            "EXISTS (SELECT FROM pg_rewrite AS r WHERE r.ev_class = c.oid), "
+            "c.relrowsecurity OR EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid), "
+            "EXISTS (SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhparent, i.inhrelid)), "
+            "EXISTS (SELECT FROM pg_attribute AS x WHERE x.attrelid = c.oid AND x.atttypid >= '16384'::oid), "
+            "NOT EXISTS (SELECT FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid "
+            "WHERE d.classid = 'pg_class'::regclass::oid AND d.objid = c.oid AND d.objsubid = 0 "
+            "AND d.refclassid = 'pg_extension'::regclass::oid AND d.deptype = 'e' AND e.extname = 'ledger'), "
+            "(SELECT string_agg(x.attname::text || CASE WHEN x.attgenerated <> '' THEN '!'::text "
+            "ELSE ''::text END, ' '::text ORDER BY x.attnum) "
+            "FROM pg_attribute AS x WHERE x.attrelid = c.oid AND x.attnum > 0) "
+            "FROM pg_class AS c LEFT JOIN pg_am AS m ON m.oid = c.relam WHERE c.relname = $1 AND "
+            "c.relnamespace = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = 'ledger_data')",
             {table.name});
         const std::string name = std::string("table ledger_data.") + table.name;
         if (found.rows() == 0) return report(kMissing, name + " does not exist");
-        if (!found.text(0, 0).empty()) report(kAltered, name + ' ' + found.text(0, 0));
-        if (!(found.text(0, 1) + ' ').starts_with(std::string(table.columns) + ' '))
-            report(kAltered, name + " has the columns " + found.text(0, 1));
+        std::string faults;
+        for (int fault = 0; fault < static_cast<int>(kFaults.size()); ++fault)
+            if (found.text(0, fault) != "f")
+                faults += (faults.empty() ? " " : ", ") + std::string(kFaults[static_cast<size_t>(fault)]);
+        if (!faults.empty()) report(kAltered, name + faults);
+        const std::string columns = found.text(0, kFaults.size());
+        if (!(columns + ' ').starts_with(std::string(table.columns) + ' '))
+            report(kAltered, name + " has the columns " + columns);
     }
 
     // Those that REINDEX CONCURRENTLY makes for a while are of another name.
@@ -100,7 +112,8 @@ class Definitions {
         const pq::Result found = connection_.exec(
             "SELECT c.relname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid "
             "JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = 'ledger_data' "
-            "AND NOT (i.indisvalid AND i.indisready AND i.indislive) AND c.relname !~ '_cc(new|old)[0-9]*$' "
+            "AND NOT (i.indisvalid AND i.indisready AND i.indislive) AND c.relname !~ "
+            "'_cc(new|old)[0-9]*$'::text "
             "ORDER BY c.relname");
         for (int row = 0; row < found.rows(); ++row)
             report(kAltered, "index ledger_data." + found.text(row, 0) + " is not kept up to date");
@@ -165,8 +178,8 @@ class Definitions {
 
     void check_functions(Shipped &shipped) {
         const pq::Result found = connection_.exec(
-            "SELECT n.nspname || '.' || p.proname, "
-            "CASE l.lanname WHEN 'c' THEN p.probin || ' ' || p.prosrc ELSE p.prosrc END "
+            "SELECT n.nspname::text || '.'::text || p.proname::text, "
+            "CASE l.lanname WHEN 'c' THEN p.probin || ' '::text || p.prosrc ELSE p.prosrc END "
             "FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace "
             "JOIN pg_language AS l ON l.oid = p.prolang WHERE n.nspname IN ('ledger', 'ledger_data') ORDER "
             "BY 1, 2");
@@ -188,15 +201,19 @@ class Definitions {
 
     void check_views(Shipped &shipped) {
         const pq::Result found = connection_.exec(
-            "SELECT n.nspname || '.' || v.relname, pg_get_viewdef(v.oid), (SELECT string_agg(DISTINCT "
-            "COALESCE((SELECT x.nspname || '.' || c.relname FROM pg_class AS c JOIN pg_namespace AS x ON "
+            "SELECT n.nspname::text || '.'::text || v.relname::text, pg_get_viewdef(v.oid), (SELECT "
+            "string_agg(DISTINCT "
+            "COALESCE((SELECT x.nspname::text || '.'::text || c.relname::text FROM pg_class AS c JOIN "
+            "pg_namespace AS x ON "
             "x.oid = c.relnamespace "
-            "WHERE d.refclassid = 'pg_class'::regclass AND c.oid = d.refobjid), "
-            "(SELECT x.nspname || '.' || p.proname FROM pg_proc AS p JOIN pg_namespace AS x ON x.oid = "
+            "WHERE d.refclassid = 'pg_class'::regclass::oid AND c.oid = d.refobjid), "
+            "(SELECT x.nspname::text || '.'::text || p.proname::text FROM pg_proc AS p JOIN pg_namespace AS "
+            "x ON x.oid = "
             "p.pronamespace "
-            "WHERE d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid), "
-            "replace(pg_describe_object(d.refclassid, d.refobjid, 0), ' ', '_')), ' ') "
-            "FROM pg_rewrite AS r JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = "
+            "WHERE d.refclassid = 'pg_proc'::regclass::oid AND p.oid = d.refobjid), "
+            "replace(pg_describe_object(d.refclassid, d.refobjid, 0), ' '::text, '_'::text)), ' '::text) "
+            "FROM pg_rewrite AS r JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass::oid AND d.objid "
+            "= "
             "r.oid "
             "WHERE r.ev_class = v.oid AND d.refobjid <> v.oid) "
             "FROM pg_class AS v JOIN pg_namespace AS n ON n.oid = v.relnamespace "
@@ -228,8 +245,10 @@ class Definitions {
 
     void require_privilege(const std::string &table) {
         const pq::Result found = connection_.exec(
-            "SELECT current_user, quote_literal(current_user), has_schema_privilege(n.oid, 'USAGE') AND "
-            "has_table_privilege(c.oid, 'SELECT') FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = "
+            "SELECT current_user, quote_literal(current_user::text), has_schema_privilege(n.oid, "
+            "'USAGE'::text) "
+            "AND has_table_privilege(c.oid, 'SELECT'::text) FROM pg_class AS c JOIN pg_namespace AS n ON "
+            "n.oid = "
             "c.relnamespace "
             "WHERE n.nspname = 'ledger_data' AND c.relname = $1",
             {table});

@@ -67,7 +67,8 @@ class Export : public RecordSource {
 };
 
 // One snapshot for all tables, which are read themselves: a view may show something else.
-// No setting of the server, the database or the role may change the rows.
+// No setting of the server, the database or the role may change the rows. The SQL calls functions
+// and operators with exactly the types they take, so that none that is planted fits better.
 class Server : public RecordSource {
   public:
     explicit Server(const std::string &conninfo) : connection_(conninfo, "ledger_verify") {
@@ -75,22 +76,24 @@ class Server : public RecordSource {
         for (const char *setting : kSettings) connection_.script(std::string("SET LOCAL ") + setting);
         // SQL_ASCII is no encoding: its texts come as they are.
         connection_.exec(
-            "SELECT set_config('client_encoding', CASE current_setting('server_encoding') "
-            "WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, true)");
+            "SELECT set_config('client_encoding'::text, CASE current_setting('server_encoding'::text) "
+            "WHEN 'SQL_ASCII' THEN 'SQL_ASCII'::text ELSE 'UTF8'::text END, true)");
         connection_.exec(
-            "SELECT set_config(name, '0', true) FROM pg_settings WHERE name = 'transaction_timeout'");
+            "SELECT set_config(name, '0'::text, true) FROM pg_settings WHERE name = 'transaction_timeout'");
     }
 
     bool is_server() const override { return true; }
 
     void check_definitions(Findings &findings) override { Definitions(connection_, findings).check(); }
 
-    void read_seals(const TakeLine &take) override { read(kSealColumns, "ledger_data.seal", "number", take); }
+    void read_seals(const TakeLine &take) override {
+        read(seal_columns(), "ledger_data.seal", "number", take);
+    }
 
     void read_records(const record::Scope &scope, const TakeLine &take) override {
         std::string columns;
         for (const record::Column &column : scope.columns) columns += column.sql() + ", ";
-        read(columns + "encode(r.hash, 'hex')", scope.table, "id", take);
+        read(columns + record::hex_of("r.hash"), scope.table, "id", take);
     }
 
     // As everybody reads balances, by ledger.balance(). In version 0.1 the planner decides how.

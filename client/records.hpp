@@ -17,12 +17,27 @@ namespace record {
 // The first byte of a field.
 enum class Type : char { null, integer, time, text, bytes };
 
+// SQL for a timestamptz as microseconds, and for bytes as hexadecimal digits. Each function and
+// operator takes exactly these types: where something has to be cast, one that is planted in
+// pg_catalog can fit better.
+inline std::string microseconds_of(const std::string &column) {
+    return "(pg_catalog.extract('epoch'::text, " + column +
+           ") OPERATOR(pg_catalog.*) '1000000'::numeric)::bigint";
+}
+
+inline std::string hex_of(const std::string &column) {
+    return "pg_catalog.encode(" + column + ", 'hex'::text)";
+}
+
 struct Column {
     const char *name;
     Type type;
-    const char *expression = nullptr;  // over the table r; null: the column of that name
+    const char *time_of = nullptr;  // the table's column, where it is a timestamptz
 
-    std::string sql() const { return expression ? expression : std::string("r.") + name; }
+    // Over the table r.
+    std::string sql() const {
+        return time_of ? microseconds_of(std::string("r.") + time_of) : std::string("r.") + name;
+    }
 };
 
 // A kind of records, which are chained, sealed and proven apart from the others.
@@ -48,7 +63,7 @@ inline const std::array<Scope, 2> kScopes = {{
       {"amount", Type::integer},
       {"ref", Type::integer},
       {"txid", Type::integer},
-      {"created_us", Type::time, "(EXTRACT(epoch FROM r.created_at) * 1000000)::bigint"},
+      {"created_us", Type::time, "created_at"},
       {"metadata", Type::text}}},
     {2,
      "audit",
@@ -58,7 +73,7 @@ inline const std::array<Scope, 2> kScopes = {{
       {"lane", Type::integer},
       {"seq", Type::integer},
       {"txid", Type::integer},
-      {"at_us", Type::time, "(EXTRACT(epoch FROM r.at) * 1000000)::bigint"},
+      {"at_us", Type::time, "at"},
       {"relation_oid", Type::integer},
       {"relation", Type::text},
       {"operation", Type::text},

@@ -49,10 +49,12 @@ inline int64_t seal_number(int64_t number) {
 }
 
 // The columns of a seal in an export, over the table r.
-constexpr const char *kSealColumns =
-    "r.number, (EXTRACT(epoch FROM r.sealed_at) * 1000000)::bigint, r.transfers, "
-    "encode(r.transfer_root, 'hex'), r.audits, encode(r.audit_root, 'hex'), r.from_id, r.until_id, "
-    "encode(r.heads, 'hex'), encode(r.previous, 'hex'), encode(r.hash, 'hex')";
+inline std::string seal_columns() {
+    using record::hex_of;
+    return "r.number, " + record::microseconds_of("r.sealed_at") + ", r.transfers, " +
+           hex_of("r.transfer_root") + ", r.audits, " + hex_of("r.audit_root") + ", r.from_id, r.until_id, " +
+           hex_of("r.heads") + ", " + hex_of("r.previous") + ", " + hex_of("r.hash");
+}
 
 // A seal as an export has it, and the bytes of its heads.
 inline Seal read_seal(const std::vector<copy::Field> &fields, std::string &heads) {

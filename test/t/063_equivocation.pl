@@ -130,6 +130,50 @@ $sql->(q{
 verdict(0, qr/^intact$/m, 'settings of the role', 'postgres', 'auditor', @digest);
 $sql->('ALTER ROLE auditor RESET ALL; SET client_min_messages = warning; DROP SCHEMA evil CASCADE');
 
+# Operators and functions that were planted in pg_catalog, and fit better than PostgreSQL's own where a
+# type has to be cast. One of them shows a record's time of before.
+
+my $moment = $sql->('SELECT id FROM ledger_data.transfer ORDER BY id LIMIT 1');
+my ($before, $after) = map { $sql->("SELECT EXTRACT(epoch FROM created_at + '$_') FROM ledger_data.transfer WHERE id = $moment") } '0', '1 hour';
+my $shift = sub { return "SET session_replication_role = replica; UPDATE ledger_data.transfer SET created_at = created_at + '$_[0]' WHERE id = $moment;" };
+$sql->($shift->('1 hour') . qq{
+	CREATE FUNCTION pg_catalog.planted_times(numeric, integer) RETURNS numeric LANGUAGE plpgsql AS \$\$
+		BEGIN RETURN CASE \$1 WHEN $after THEN $before ELSE \$1 END * \$2::numeric; END \$\$;
+	CREATE OPERATOR pg_catalog.* (LEFTARG = numeric, RIGHTARG = integer, FUNCTION = pg_catalog.planted_times)});
+verdict(1, qr/^altered: transfer .* id $moment:/m, 'an operator that hides a time', 'postgres', 'auditor', @digest);
+$sql->($shift->('-1 hour') . 'DROP OPERATOR pg_catalog.* (numeric, integer); DROP FUNCTION pg_catalog.planted_times(numeric, integer)');
+verdict(0, qr/^intact$/m, 'taken back', 'postgres', 'auditor', @digest);
+
+my @planted = (
+	[ '||', 'name', 'text', 'text' ], [ '||', 'name', 'name', 'text' ], [ '!~', 'name', 'name', 'boolean' ], [ '=', 'oid', 'regclass', 'boolean' ],
+	[ '*', 'numeric', 'integer', 'numeric' ]);
+my (@plant, @pull);
+while (my ($i, $operator) = each @planted)
+{
+	my ($name, $left, $right, $result) = @$operator;
+	push @plant, "CREATE FUNCTION pg_catalog.planted_$i($left, $right) RETURNS $result LANGUAGE plpgsql AS \$\$ BEGIN RAISE 'planted'; END \$\$",
+	  "CREATE OPERATOR pg_catalog.$name (LEFTARG = $left, RIGHTARG = $right, FUNCTION = pg_catalog.planted_$i)";
+	unshift @pull, "DROP OPERATOR pg_catalog.$name ($left, $right)", "DROP FUNCTION pg_catalog.planted_$i($left, $right)";
+}
+my $texts = join ', ', ('text') x 8;
+foreach my $function ("concat_ws($texts)", 'quote_literal(name)')
+{
+	push @plant, "CREATE FUNCTION pg_catalog.$function RETURNS text LANGUAGE plpgsql AS \$\$ BEGIN RAISE 'planted'; END \$\$";
+	unshift @pull, "DROP FUNCTION pg_catalog.$function";
+}
+# Only functions of the server's own code take literals without a type. These fail when they are called.
+foreach my $function ('encode(bytea, unknown) RETURNS text', 'extract(unknown, timestamptz) RETURNS numeric', 'current_setting(unknown) RETURNS text',
+	'set_config(unknown, text, boolean) RETURNS text', 'replace(text, unknown, unknown) RETURNS text', 'has_schema_privilege(oid, unknown) RETURNS boolean',
+	'has_table_privilege(oid, unknown) RETURNS boolean')
+{
+	my ($name) = $function =~ /^(.*?) RETURNS/;
+	push @plant, "CREATE FUNCTION pg_catalog.$function LANGUAGE internal AS 'trigger_in'";
+	unshift @pull, "DROP FUNCTION pg_catalog.$name";
+}
+$sql->(join ';', @plant);
+verdict(0, qr/^intact$/m, 'none that was planted is called', 'postgres', 'auditor', @digest);
+$sql->(join ';', @pull);
+
 # --- a saved copy of the tables, shown through replaced views
 
 my @records = qw(transfer audit seal);
@@ -194,6 +238,9 @@ my @cases = (
 		qr/^inserted: definition: session_replication_role=replica is set for the role $superuser/m ],
 	[ 'guards off for everybody', 'ALTER ROLE ALL SET session_replication_role = replica', 'ALTER ROLE ALL RESET session_replication_role',
 		qr/^inserted: definition: session_replication_role=replica is set for all roles/m ],
+	[ 'a column of another type', q{CREATE DOMAIN moment AS timestamptz;
+		UPDATE pg_attribute SET atttypid = 'moment'::regtype WHERE attrelid = 'ledger_data.seal'::regclass AND attname = 'sealed_at'},
+		q{UPDATE pg_attribute SET atttypid = 'timestamptz'::regtype WHERE attrelid = 'ledger_data.seal'::regclass AND attname = 'sealed_at'; DROP DOMAIN moment}, qr/table ledger_data\.seal has a column of a type that PostgreSQL does not ship/ ],
 	[ 'a table that inherits', 'CREATE TABLE heir () INHERITS (ledger_data.seal)', 'DROP TABLE heir', qr/table ledger_data\.seal inherits or is inherited from/ ],
 	[ 'a rule', 'CREATE RULE r AS ON DELETE TO ledger_data.transfer DO INSTEAD NOTHING', 'DROP RULE r ON ledger_data.transfer', qr/table ledger_data\.transfer has a rule/ ],
 	[ 'an index that is not ready', "UPDATE pg_index SET indisready = false WHERE indexrelid = 'ledger_data.account_code_key'::regclass",
