@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cctype>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -27,6 +28,7 @@ class Definitions {
             throw std::runtime_error("version " + version_ +
                                      " of the extension is not known: use the ledger_verify of that version");
         for (const Table &table : kTables) require_privilege(table.name);
+        check_server();
         Shipped shipped(script);
         for (const Table &table : kTables) check_table(table);
         check_indexes();
@@ -64,6 +66,59 @@ class Definitions {
         if (found.rows() == 0) throw std::runtime_error("this database has no extension ledger");
         return found.text(0, 0);
     }
+
+    // What the SQL of ledger_verify calls, by which rows are read: shipped ones that were altered in
+    // the catalog. Read without an operator or function, and compared here. A replaced body is
+    // run only if its language is SQL, which the planner puts into the query: else PostgreSQL
+    // goes by the oid.
+    void check_server() {
+        constexpr long kFirstOfOthers = 16384, kInternal = 12;
+        const pq::Result functions = connection_.exec("SELECT oid, proname, prolang FROM pg_proc");
+        const std::set<std::string> called(kCalled.begin(), kCalled.end());
+        for (int row = 0; row < functions.rows(); ++row)
+            if (functions.number(row, 0) < kFirstOfOthers && functions.number(row, 2) != kInternal &&
+                called.contains(functions.text(row, 1)))
+                report(kAltered,
+                       "function pg_catalog." + functions.text(row, 1) + " is not PostgreSQL's own");
+        for (const char *query : {"SELECT oid, 'operator ' AS what, oprname, oprcode::oid FROM pg_operator",
+                                  "SELECT oid, 'cast ' AS what, oid, castfunc FROM pg_cast",
+                                  "SELECT oid, 'type ' AS what, typname, typoutput::oid FROM pg_type"}) {
+            const pq::Result found = connection_.exec(query);
+            for (int row = 0; row < found.rows(); ++row)
+                if (found.number(row, 0) < kFirstOfOthers && found.number(row, 3) >= kFirstOfOthers)
+                    report(kAltered, found.text(row, 1) + found.text(row, 2) +
+                                         " calls a function that PostgreSQL does not ship");
+        }
+    }
+
+    static constexpr std::array kCalled = {
+        "extract",
+        "encode",
+        "numeric_mul",
+        "int8",
+        "numeric",
+        "nameeq",
+        "namene",
+        "oideq",
+        "oidge",
+        "chareq",
+        "charne",
+        "int4eq",
+        "int8eq",
+        "int24gt",
+        "texteq",
+        "textcat",
+        "text",
+        "nameregexne",
+        "set_config",
+        "replace",
+        "current_setting",
+        "pg_get_viewdef",
+        "pg_describe_object",
+        "string_agg_transfn",
+        "string_agg_finalfn",
+        "current_database",
+    };
 
     // What may be wrong with a table, in the order of the columns that check_table() asks for.
     static constexpr std::array kFaults = {

@@ -241,6 +241,14 @@ my @cases = (
 	[ 'a column of another type', q{CREATE DOMAIN moment AS timestamptz;
 		UPDATE pg_attribute SET atttypid = 'moment'::regtype WHERE attrelid = 'ledger_data.seal'::regclass AND attname = 'sealed_at'},
 		q{UPDATE pg_attribute SET atttypid = 'timestamptz'::regtype WHERE attrelid = 'ledger_data.seal'::regclass AND attname = 'sealed_at'; DROP DOMAIN moment}, qr/table ledger_data\.seal has a column of a type that PostgreSQL does not ship/ ],
+	[ 'a function of PostgreSQL that was replaced', q{CREATE FUNCTION pg_catalog.other_mul(numeric, numeric) RETURNS numeric LANGUAGE internal IMMUTABLE STRICT AS 'numeric_mul';
+		CREATE OR REPLACE FUNCTION pg_catalog.numeric_mul(numeric, numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$ SELECT pg_catalog.other_mul($1, $2) $$},
+		q{CREATE OR REPLACE FUNCTION pg_catalog.numeric_mul(numeric, numeric) RETURNS numeric LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'numeric_mul';
+		DROP FUNCTION pg_catalog.other_mul(numeric, numeric)}, qr/function pg_catalog\.numeric_mul is not PostgreSQL's own/ ],
+	[ 'an operator of PostgreSQL that calls another function', q{CREATE FUNCTION pg_catalog.other_mul(numeric, numeric) RETURNS numeric LANGUAGE internal IMMUTABLE STRICT AS 'numeric_mul';
+		UPDATE pg_operator SET oprcode = 'pg_catalog.other_mul' WHERE oid = 'pg_catalog.*(numeric, numeric)'::regoperator},
+		q{UPDATE pg_operator SET oprcode = 'pg_catalog.numeric_mul' WHERE oid = 'pg_catalog.*(numeric, numeric)'::regoperator;
+		DROP FUNCTION pg_catalog.other_mul(numeric, numeric)}, qr/operator \* calls a function that PostgreSQL does not ship/ ],
 	[ 'a table that inherits', 'CREATE TABLE heir () INHERITS (ledger_data.seal)', 'DROP TABLE heir', qr/table ledger_data\.seal inherits or is inherited from/ ],
 	[ 'a rule', 'CREATE RULE r AS ON DELETE TO ledger_data.transfer DO INSTEAD NOTHING', 'DROP RULE r ON ledger_data.transfer', qr/table ledger_data\.transfer has a rule/ ],
 	[ 'an index that is not ready', "UPDATE pg_index SET indisready = false WHERE indexrelid = 'ledger_data.account_code_key'::regclass",
