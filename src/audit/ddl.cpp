@@ -87,8 +87,24 @@ const char *table_name(Oid relation) {
     return without_quoting_all([&] { return quote_qualified_identifier(schema, name); });
 }
 
-// Null for an object that is not there any more.
+bool can_be_described(Oid class_id) {
+    switch (class_id) {
+        case RelationRelationId:
+        case NamespaceRelationId:
+        case TriggerRelationId:
+        case ConstraintRelationId:
+        case RewriteRelationId:
+        case PolicyRelationId:
+        case AttrDefaultRelationId:
+            return true;
+    }
+    return false;
+}
+
+// Null for an object that is not there any more, or of a class that PostgreSQL has no words for:
+// it raises an error for those.
 const char *describe(const ObjectAddress &address) {
+    if (!can_be_described(address.classId)) return nullptr;
     return without_quoting_all([&]() -> const char * {
         const char *identity = getObjectIdentity(&address, true);
         const char *type = identity ? getObjectTypeDescription(&address, true) : nullptr;
@@ -280,6 +296,11 @@ void note(ObjectAccessType access, const ObjectAddress &address, Oid parent) {
     } else if (address.classId == AttrDefaultRelationId && access == OAT_POST_CREATE) {
         // A new default is named by its table and column.
         touch(address.objectId, {RelationRelationId, address.objectId, address.objectSubId}, false, false);
+    } else if (address.classId == IndexRelationId) {
+        // A row of pg_index is no object: the index is one.
+        const Oid relation = table_of_relation(address.objectId);
+        if (OidIsValid(relation))
+            touch(relation, {RelationRelationId, address.objectId, 0}, is_dropped, false);
     } else if (address.classId == InheritsRelationId) {
         const ObjectAddress child = {RelationRelationId, address.objectId, 0};
         touch(child.objectId, child, false, false);
