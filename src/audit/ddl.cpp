@@ -30,8 +30,9 @@ struct Command {
     const char *tag;
     bool is_maintenance;     // VACUUM and the like: a table is written anew, and is as it was
     bool sets_all_triggers;  // sets the state of all triggers of a table, and does nothing else
+    int depth;               // of commands around it and itself; one and its parts have the same
 };
-constexpr Command kNoCommand = {"unknown", false, false};
+constexpr Command kNoCommand = {"unknown", false, false, 0};
 Command running = kNoCommand;
 
 // The objects that one command has touched and that the record names.
@@ -44,6 +45,7 @@ struct Object {
 
 // An audited table that DDL has touched since the last record, as it was before.
 struct Touched {
+    MemoryContext memory;  // of all that is noted here
     Oid relation;
     int level;  // nesting level of the subtransaction that touched it
     Command command;
@@ -61,8 +63,8 @@ struct Touched {
     Touched *earlier;
 };
 
-// Newest first; memory is TopTransactionContext's. There are as many as audited tables that one
-// command touches.
+// Newest first; so neither the depth of the command nor the level rises from one to the next. There
+// are as many as audited tables that the commands that run now have touched.
 Touched *touched = nullptr;
 
 object_access_hook_type earlier_access_hook = nullptr;
@@ -144,11 +146,18 @@ const char *columns_of(Oid relation) {
     return text.data;
 }
 
+// Each command has notes of its own: what it does is judged at its end.
 Touched *find_touched(Oid relation) {
     const int level = GetCurrentTransactionNestLevel();
     for (Touched *each = touched; each && each->level >= level; each = each->earlier)
-        if (each->relation == relation) return each;
+        if (each->relation == relation && each->command.depth == running.depth) return each;
     return nullptr;
+}
+
+void forget_newest() {
+    Touched *gone = touched;
+    touched = gone->earlier;
+    MemoryContextDelete(gone->memory);
 }
 
 // The file and the persistence of a table as the catalog has them.
@@ -161,16 +170,20 @@ void read_storage(Oid relation, Oid &file, char &persistence) {
     ReleaseSysCache(tuple);
 }
 
-Touched *add_touched(Oid relation, const ArmedTable &before) {
+Touched *add_touched(Oid relation, bool audits) {
+    MemoryContext memory = AllocSetContextCreate(TopTransactionContext, "ledger DDL", ALLOCSET_SMALL_SIZES);
+    MemoryContext caller = MemoryContextSwitchTo(memory);
     auto *fresh = static_cast<Touched *>(palloc0(sizeof(Touched)));
+    fresh->memory = memory;
     fresh->relation = relation;
     fresh->level = GetCurrentTransactionNestLevel();
     fresh->command = running;
     fresh->name = table_name(relation);
     fresh->columns = columns_of(relation);
     read_storage(relation, fresh->file, fresh->persistence);
-    fresh->before = before;
+    if (!audits) fresh->before = armed_table(relation);
     fresh->earlier = touched;
+    MemoryContextSwitchTo(caller);
     return touched = fresh;
 }
 
@@ -193,8 +206,8 @@ void add_object(Touched &table, const ObjectAddress &address, bool is_dropped) {
 void touch(Oid relation, const ObjectAddress &address, bool is_dropped, bool audits) {
     Touched *table = find_touched(relation);
     if (!table && !audits && !armed_table(relation).is_audited()) return;
-    MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
-    if (!table) table = add_touched(relation, audits ? ArmedTable{} : armed_table(relation));
+    if (!table) table = add_touched(relation, audits);
+    MemoryContext caller = MemoryContextSwitchTo(table->memory);
     if (is_dropped && is_same(address, {RelationRelationId, relation, 0})) {
         table->is_dropped = true;
         table->object_count = table->more_objects = 0;  // its parts go without saying
@@ -473,10 +486,15 @@ void record(const Touched &table) {
     end_statement();
 }
 
-// In the order in which the tables were touched.
-List *touched_in_order() {
+bool is_touched_from(int depth) {
+    return touched && touched->command.depth >= depth;
+}
+
+// By commands of that depth or deeper, in the order in which the tables were touched.
+List *touched_in_order(int depth) {
     List *tables = NIL;
-    for (Touched *each = touched; each; each = each->earlier) tables = lcons(each, tables);
+    for (Touched *each = touched; each && each->command.depth >= depth; each = each->earlier)
+        tables = lcons(each, tables);
     return tables;
 }
 
@@ -514,18 +532,19 @@ bool is_in_force() {
            OidIsValid(get_namespace_oid("ledger_data", true)) && installation_is_current();
 }
 
-// At the end of a command, and at commit for what no command of its own has done.
-void settle() {
-    if (!touched || exempt_depth > 0) return;
+// At the end of a command, and at commit for what no command has done. What the commands around it
+// have touched is left to them: the records that are made here may be rolled back without those.
+void settle(int depth) {
+    if (!is_touched_from(depth) || exempt_depth > 0) return;
     CommandCounterIncrement();
     const bool has_snapshot = ActiveSnapshotSet();
     if (!has_snapshot) PushActiveSnapshot(GetTransactionSnapshot());
     if (is_in_force()) {
-        List *tables = touched_in_order();
+        List *tables = touched_in_order(depth);
         with_exemption([&] { rearm_all(tables); });
         record_all(tables);
     }
-    touched = nullptr;
+    while (is_touched_from(depth)) forget_newest();
     if (!has_snapshot) PopActiveSnapshot();
 }
 
@@ -544,8 +563,8 @@ bool sets_all_triggers(const AlterTableStmt *statement) {
     }
 }
 
-Command command_of(Node *statement) {
-    Command command = {GetCommandTagName(CreateCommandTag(statement)), false, false};
+Command command_of(Node *statement, int depth) {
+    Command command = {GetCommandTagName(CreateCommandTag(statement)), false, false, depth};
     switch (nodeTag(statement)) {
         case T_VacuumStmt:
         case T_ClusterStmt:
@@ -580,16 +599,18 @@ void on_utility(PlannedStmt *planned, const char *query, bool is_read_only_tree,
         next(planned, query, is_read_only_tree, context, parameters, environment, receiver, completion);
     };
     if (IsA(planned->utilityStmt, TransactionStmt)) return run();
-    run_as(command_of(planned->utilityStmt), run);
     // A part of another command is settled with it.
-    if (context != PROCESS_UTILITY_SUBCOMMAND) settle();
+    const bool is_part = context == PROCESS_UTILITY_SUBCOMMAND;
+    const int depth = is_part ? running.depth : running.depth + 1;
+    run_as(command_of(planned->utilityStmt, depth), run);
+    if (!is_part) settle(depth);
 }
 
 void on_transaction(XactEvent event, void *) {
     switch (event) {
         case XACT_EVENT_PRE_COMMIT:
         case XACT_EVENT_PRE_PREPARE:
-            settle();
+            settle(0);
             break;
         case XACT_EVENT_COMMIT:
         case XACT_EVENT_ABORT:
@@ -611,7 +632,7 @@ void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, v
                 each->level = level - 1;
             break;
         case SUBXACT_EVENT_ABORT_SUB:
-            while (touched && touched->level >= level) touched = touched->earlier;
+            while (touched && touched->level >= level) forget_newest();
             break;
         case SUBXACT_EVENT_START_SUB:
         case SUBXACT_EVENT_PRE_COMMIT_SUB:

@@ -221,6 +221,36 @@ $sql->(q{SELECT ledger.disable_audit('p')});
 is(problems(), '', 'after disable_audit of a partitioned table nothing is missed');
 $sql->('DROP TABLE p');
 
+# --- commands in commands
+
+# The inner command is rolled back with its records, the outer one is not.
+audited('outermost');
+audited('inmost');
+$sql->(q{CREATE FUNCTION lost() RETURNS boolean LANGUAGE plpgsql AS $$BEGIN
+	BEGIN EXECUTE 'DO $d$BEGIN END$d$'; ALTER TABLE inmost ADD COLUMN x integer; RAISE EXCEPTION 'x'; EXCEPTION WHEN raise_exception THEN NULL; END;
+	RETURN true; END$$});
+$sql->('ALTER TABLE outermost DROP CONSTRAINT outermost_pkey, DROP COLUMN note, ADD CONSTRAINT c CHECK (lost())');
+like(records('public.outermost'), qr/^DDL ALTER TABLE [^;]*column public.outermost.note[^;]* columns$/, 'a command around one that is rolled back is recorded');
+is(records('public.inmost'), '', 'the one that is rolled back is not');
+$sql->(q{CREATE OR REPLACE FUNCTION lost() RETURNS boolean LANGUAGE plpgsql AS $$BEGIN ALTER TABLE inmost ADD COLUMN IF NOT EXISTS x integer; RETURN true; END$$});
+$sql->('ALTER TABLE outermost ADD COLUMN y integer, ADD CONSTRAINT d CHECK (lost())');
+like(records('public.outermost'), qr/^DDL ALTER TABLE [^;]*$/, 'a command around another one is one record');
+like(records('public.inmost'), qr/^DDL ALTER TABLE [^;]*$/, 'and the other one is one');
+# A command within another one cannot switch the audit off for a while.
+$sql->(q{CREATE FUNCTION meanwhile() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN
+	IF current_setting('my.busy', true) = 'on' THEN RETURN; END IF;
+	PERFORM set_config('my.busy', 'on', true);
+	ALTER TABLE inmost DISABLE TRIGGER ledger_audit_row; UPDATE inmost SET note = 'unseen'; ALTER TABLE inmost ENABLE ALWAYS TRIGGER ledger_audit_row; END$$;
+	CREATE EVENT TRIGGER meanwhile ON ddl_command_end WHEN tag IN ('ALTER TABLE') EXECUTE FUNCTION meanwhile()});
+refused($node, 'postgres', 'ALTER TABLE inmost ADD COLUMN z integer', 'LG403', 'what is done within a command is judged by itself');
+$sql->('DROP EVENT TRIGGER meanwhile; DROP TABLE outermost, inmost; DROP FUNCTION lost');
+
+# Notes of a command are freed at its end.
+audited('often');
+cmp_ok($sql->(q{BEGIN; DO $$BEGIN FOR i IN 1 .. 500 LOOP EXECUTE 'ALTER TABLE often SET (fillfactor = ' || 50 + i % 50 || ')'; END LOOP; END$$;
+	SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE name IN ('TopTransactionContext', 'ledger DDL'); COMMIT}), '<', 500_000, '500 commands in a transaction leave no memory taken');
+$sql->('DROP TABLE often');
+
 # --- check_audit(): what a superuser does by other ways
 
 my @forged = (
