@@ -35,6 +35,15 @@ struct Command {
 constexpr Command kNoCommand = {"unknown", false, false, 0};
 Command running = kNoCommand;
 
+// A session that is ended by force runs none any more, though it was never told of the end.
+const Command &present_command() {
+    return proc_exit_inprogress ? kNoCommand : running;
+}
+
+bool is_exempt() {
+    return exempt_depth > 0 && !proc_exit_inprogress;
+}
+
 // The objects that one command has touched and that the record names.
 constexpr int kObjectsMax = 16;
 
@@ -150,7 +159,7 @@ const char *columns_of(Oid relation) {
 Touched *find_touched(Oid relation) {
     const int level = GetCurrentTransactionNestLevel();
     for (Touched *each = touched; each && each->level >= level; each = each->earlier)
-        if (each->relation == relation && each->command.depth == running.depth) return each;
+        if (each->relation == relation && each->command.depth == present_command().depth) return each;
     return nullptr;
 }
 
@@ -177,7 +186,7 @@ Touched *add_touched(Oid relation, bool audits) {
     fresh->memory = memory;
     fresh->relation = relation;
     fresh->level = GetCurrentTransactionNestLevel();
-    fresh->command = running;
+    fresh->command = present_command();
     fresh->name = table_name(relation);
     fresh->columns = columns_of(relation);
     read_storage(relation, fresh->file, fresh->persistence);
@@ -201,11 +210,21 @@ void add_object(Touched &table, const ObjectAddress &address, bool is_dropped) {
     table.objects[table.object_count++] = {address, is_dropped ? describe(address) : nullptr};
 }
 
+// Such a table cannot be audited, whatever its triggers are called; and it has to be cleared away at
+// the end of its session.
+bool is_temporary(Oid relation) {
+    Oid file = InvalidOid;
+    char persistence = '\0';
+    read_storage(relation, file, persistence);
+    return persistence == RELPERSISTENCE_TEMP;
+}
+
 // Notes that the object, which belongs to the table, is touched. audits: it is the first audit
 // trigger of the table, which the catalog may show already.
 void touch(Oid relation, const ObjectAddress &address, bool is_dropped, bool audits) {
     Touched *table = find_touched(relation);
     if (!table && !audits && !armed_table(relation).is_audited()) return;
+    if (!table && is_temporary(relation)) return;
     if (!table) table = add_touched(relation, audits);
     MemoryContext caller = MemoryContextSwitchTo(table->memory);
     if (is_dropped && is_same(address, {RelationRelationId, relation, 0})) {
@@ -349,7 +368,8 @@ bool is_internal(ObjectAccessType access, Oid class_id, const void *argument) {
 void on_object_access(ObjectAccessType access, Oid class_id, Oid object, int part, void *argument) {
     if (earlier_access_hook) earlier_access_hook(access, class_id, object, part, argument);
     if (access != OAT_POST_CREATE && access != OAT_POST_ALTER && access != OAT_DROP) return;
-    if (!is_concerned(class_id) || exempt_depth > 0 || running.is_maintenance || IsBinaryUpgrade) return;
+    if (!is_concerned(class_id) || is_exempt() || IsBinaryUpgrade) return;
+    if (present_command().is_maintenance) return;
     if (!OidIsValid(MyDatabaseId) || !IsTransactionState() || IsInParallelMode()) return;
     if (is_internal(access, class_id, argument) || !OidIsValid(audit_function())) return;
     const Oid parent = access == OAT_POST_ALTER && argument
@@ -532,17 +552,31 @@ bool is_in_force() {
            OidIsValid(get_namespace_oid("ledger_data", true)) && installation_is_current();
 }
 
+// The end of a session and DISCARD drop temporary objects in a read-only transaction, too, and what
+// depends on them goes with them: a trigger, or a column, of an audited table.
+template <typename Work>
+void with_writing(Work work) {
+    const bool is_read_only = XactReadOnly;
+    XactReadOnly = false;
+    PG_TRY();
+    { work(); }
+    PG_FINALLY();
+    { XactReadOnly = is_read_only; }
+    PG_END_TRY();
+}
+
 // At the end of a command, and at commit for what no command has done. What the commands around it
 // have touched is left to them: the records that are made here may be rolled back without those.
 void settle(int depth) {
-    if (!is_touched_from(depth) || exempt_depth > 0) return;
+    if (!is_touched_from(depth) || is_exempt()) return;
     CommandCounterIncrement();
     const bool has_snapshot = ActiveSnapshotSet();
     if (!has_snapshot) PushActiveSnapshot(GetTransactionSnapshot());
     if (is_in_force()) {
         List *tables = touched_in_order(depth);
-        with_exemption([&] { rearm_all(tables); });
-        record_all(tables);
+        // Nothing that a session leaves behind may stay because it cannot be dropped.
+        if (!proc_exit_inprogress) with_exemption([&] { rearm_all(tables); });
+        with_writing([&] { record_all(tables); });
     }
     while (is_touched_from(depth)) forget_newest();
     if (!has_snapshot) PopActiveSnapshot();

@@ -251,6 +251,37 @@ cmp_ok($sql->(q{BEGIN; DO $$BEGIN FOR i IN 1 .. 500 LOOP EXECUTE 'ALTER TABLE of
 	SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE name IN ('TopTransactionContext', 'ledger DDL'); COMMIT}), '<', 500_000, '500 commands in a transaction leave no memory taken');
 $sql->('DROP TABLE often');
 
+# --- temporary objects
+
+# What depends on them goes with them, and is recorded; nothing keeps them from being cleared away.
+my $temporary = q{
+	CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+	CREATE TRIGGER passing AFTER INSERT ON lasting FOR EACH ROW EXECUTE FUNCTION pg_temp.f();
+	CREATE DOMAIN pg_temp.d AS integer;
+	ALTER TABLE lasting ADD COLUMN x pg_temp.d;
+	CREATE TEMP TABLE passing (id integer PRIMARY KEY);
+	CREATE TRIGGER ledger_audit_row AFTER INSERT OR UPDATE OR DELETE ON passing FOR EACH ROW EXECUTE FUNCTION ledger.audit();
+};
+my %ends = (
+	'the end of a session' => '',
+	'the end of a read-only session' => 'SET default_transaction_read_only = on',
+	'DISCARD TEMP' => 'SET client_min_messages = warning; DISCARD TEMP',
+	'DISCARD TEMP in a read-only transaction' => 'BEGIN READ ONLY; DISCARD TEMP; COMMIT',
+	'the end of a session by force' => 'SELECT pg_terminate_backend(pg_backend_pid())');
+my $log_from = -s $node->logfile;
+foreach my $end (sort keys %ends)
+{
+	audited('lasting');
+	$node->psql('postgres', $temporary . $ends{$end});
+	$node->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())});
+	like(records('public.lasting'), qr/^DDL CREATE TRIGGER [^;]*; DDL ALTER TABLE [^;]*; DDL \w[^;]*column public.lasting.x[^;]* columns$/, "$end: what goes is recorded");
+	is($sql->(q{SELECT count(*) FROM pg_class WHERE relname = 'passing'}), '0', "$end: the temporary table is gone");
+	is(problems(), '', "$end: all is well");
+	$sql->('DROP TABLE lasting');
+	records('public.lasting');
+}
+ok(substr(slurp_file($node->logfile), $log_from) !~ /read-only transaction/, 'nothing was refused');
+
 # --- check_audit(): what a superuser does by other ways
 
 my @forged = (
