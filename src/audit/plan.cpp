@@ -95,6 +95,12 @@ void plan_key(RowPlan &plan, Relation relation, const bool *excluded) {
     }
 }
 
+void plan_columns(RowPlan &plan, Relation relation, const Trigger &trigger) {
+    const bool *excluded = excluded_columns(relation, trigger);
+    plan_row(plan, relation, excluded);
+    plan_key(plan, relation, excluded);
+}
+
 RowPlan *make_plan(Relation relation, const Trigger &trigger) {
     MemoryContext context =
         AllocSetContextCreate(CurrentMemoryContext, "ledger audit plan", ALLOCSET_SMALL_SIZES);
@@ -103,9 +109,8 @@ RowPlan *make_plan(Relation relation, const Trigger &trigger) {
     plan->context = context;
     plan->relation_id = RelationGetRelid(relation);
     plan->relation = qualified_name(relation);
-    const bool *excluded = excluded_columns(relation, trigger);
-    plan_row(*plan, relation, excluded);
-    plan_key(*plan, relation, excluded);
+    plan->is_misplaced = !is_in_its_place(relation, trigger, AuditTrigger::row);
+    if (!plan->is_misplaced) plan_columns(*plan, relation, trigger);
     MemoryContextSwitchTo(caller);
     return plan;
 }
@@ -150,6 +155,12 @@ void append_columns(StringInfo out, const PlannedColumns &columns, TupleTableSlo
 }
 
 }  // namespace
+
+// Partitions' clones have the same name.
+bool is_in_its_place(Relation relation, const Trigger &trigger, AuditTrigger which) {
+    return strcmp(trigger.tgname, name_of(which)) == 0 && !trigger.tgdeferrable &&
+           relation->rd_rel->relpersistence != RELPERSISTENCE_TEMP;
+}
 
 const RowPlan &plan_of(Relation relation, const Trigger &trigger) {
     Entry &entry = entry_of(trigger.tgoid);

@@ -2,6 +2,7 @@
 // in which form. Worked out once for a trigger, and again when its table has changed.
 #pragma once
 
+#include "audit/armed.hpp"
 #include "audit/json_text.hpp"
 
 namespace ledger {
@@ -25,7 +26,12 @@ struct RowPlan {
     PlannedColumns row;
     PlannedColumns key;     // of the primary key; none without one
     bool has_foreign_code;  // writing a row may run it, and needs with_fixed_settings
+    bool is_misplaced;      // the trigger is none that ledger.enable_audit() makes: no columns then
 };
+
+// True if the trigger is the audit's of that kind, fired where and when ledger.enable_audit() has it
+// fire. Another one would log a change again, or with the columns that it chooses.
+bool is_in_its_place(Relation relation, const Trigger &trigger, AuditTrigger which);
 
 // The plan of that row trigger of the table. It stays in place until the transaction ends.
 // Raises an error if the table has changed so that what is excluded is no longer certain.

@@ -6,6 +6,17 @@ using namespace ledger;
 
 namespace {
 
+[[noreturn]] void refuse_trigger(const TriggerData &fired) {
+    ereport(
+        ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+        errmsg("trigger \"%s\" on %s calls ledger.audit(), but is no audit trigger", fired.tg_trigger->tgname,
+               qualified_name(fired.tg_relation)),
+        errdetail("Only ledger.enable_audit() makes audit triggers; none is deferrable, or on a temporary "
+                  "table. Another one could log changes twice, or leave columns out."),
+        errhint("Drop the trigger, and use ledger.enable_audit()."));
+    pg_unreachable();
+}
+
 struct Rows {
     const char *operation;
     TupleTableSlot *before;
@@ -65,6 +76,7 @@ void write_rows(Draft &draft, const RowPlan &plan, const Rows &rows) {
 
 void log_row(const TriggerData &fired) {
     const RowPlan &plan = plan_of(fired);
+    if (plan.is_misplaced) refuse_trigger(fired);
     const Rows rows = rows_of(fired);
     Draft draft = begin_change(plan.has_foreign_code);
     if (plan.has_foreign_code)
@@ -81,6 +93,14 @@ void log_truncate(Relation relation) {
     add_change(RelationGetRelid(relation), qualified_name(relation), "TRUNCATE", draft);
 }
 
+// Of other statements the rows tell.
+void log_statement(const TriggerData &fired) {
+    const bool is_truncate = TRIGGER_FIRED_BY_TRUNCATE(fired.tg_event);
+    const AuditTrigger which = is_truncate ? AuditTrigger::truncate : AuditTrigger::statement;
+    if (!is_in_its_place(fired.tg_relation, *fired.tg_trigger, which)) refuse_trigger(fired);
+    if (is_truncate) log_truncate(fired.tg_relation);
+}
+
 }  // namespace
 
 // The end of a statement that changed rows is known from the executor (nesting.hpp), not from
@@ -93,7 +113,7 @@ LEDGER_FUNCTION(ledger_audit) {
                 errhint("Use ledger.enable_audit()."));
     if (TRIGGER_FIRED_FOR_ROW(fired->tg_event))
         log_row(*fired);
-    else if (TRIGGER_FIRED_BY_TRUNCATE(fired->tg_event))
-        log_truncate(fired->tg_relation);
+    else
+        log_statement(*fired);
     return PointerGetDatum(nullptr);
 }
