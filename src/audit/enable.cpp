@@ -172,16 +172,25 @@ void add_drops(Statements &statements, Relation table) {
     }
 }
 
-// Calls visit(Relation) for the table and, where it is partitioned, for all tables below it.
+// Calls visit(Relation) for the table and, where it is partitioned, for all tables below it: as the row
+// trigger has it, also for foreign ones and for those whose detach was begun and not finished, which
+// find_all_inheritors leaves out.
 template <typename Visit>
 void for_each_part(Relation table, LOCKMODE lock, Visit visit) {
     visit(table);
     if (table->rd_rel->relkind != RELKIND_PARTITIONED_TABLE) return;
     ListCell *cell;
-    foreach (cell, find_all_inheritors(RelationGetRelid(table), lock, nullptr))
-        if (lfirst_oid(cell) != RelationGetRelid(table) &&
-            get_rel_relkind(lfirst_oid(cell)) != RELKIND_FOREIGN_TABLE)
-            with_table(lfirst_oid(cell), NoLock, visit);
+    foreach (cell,
+             find_inheritance_children_extended(RelationGetRelid(table), false, lock, nullptr, nullptr)) {
+        check_stack_depth();
+        with_table(lfirst_oid(cell), NoLock, [&](Relation part) { for_each_part(part, lock, visit); });
+    }
+}
+
+// PostgreSQL alters no table whose detach was begun and not finished.
+bool may_have_truncate_trigger(Relation part) {
+    if (part->rd_rel->relkind == RELKIND_FOREIGN_TABLE) return false;
+    return !part->rd_rel->relispartition || !PartitionHasPendingDetach(RelationGetRelid(part));
 }
 
 // One record for the table and for each partition: ledger.check_audit() goes by them.
@@ -216,7 +225,9 @@ LEDGER_FUNCTION(ledger_enable_audit) {
         for_each_part(relation, ShareRowExclusiveLock, [&](Relation part) {
             check_logged(part);
             add_part(statements, part);
-            add_create(statements, qualified_name(part), AuditTrigger::truncate, "TRUNCATE", "STATEMENT", "");
+            if (may_have_truncate_trigger(part))
+                add_create(statements, qualified_name(part), AuditTrigger::truncate, "TRUNCATE", "STATEMENT",
+                           "");
         });
     });
     execute(statements);
