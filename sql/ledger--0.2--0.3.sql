@@ -249,18 +249,24 @@ COMMENT ON FUNCTION ledger_data.audit_key(text, text) IS 'the key of a logged ro
 
 -- Records belong to the table that has their relation's OID and name; after a restore, which gives other
 -- OIDs, to the table of that name. Each is followed through the renamings after its last record of a name:
--- no two tables have one name at a time.
+-- no two tables have one name at a time. Those of a table that was dropped are no other table's. The JSON of
+-- DDL records alone is read: the log is long.
 CREATE FUNCTION ledger_data.audit_subjects(OUT present oid, OUT name text, OUT oids oid[], OUT names text[]) RETURNS SETOF record
     LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 AS $$
     WITH RECURSIVE
     pair AS MATERIALIZED (
         SELECT a.relation_oid, a.relation, pg_catalog.max(a.at) AS at FROM ledger_data.audit AS a GROUP BY a.relation_oid, a.relation),
+    ddl AS MATERIALIZED (
+        SELECT a.relation_oid, a.relation, a.at, a.new FROM ledger_data.audit AS a WHERE a.operation = 'DDL'),
+    dropped AS (
+        SELECT d.relation_oid, pg_catalog.max(d.at) AS at FROM ddl AS d WHERE d.new -> 'dropped' IS NOT NULL GROUP BY d.relation_oid),
     renaming AS MATERIALIZED (
-        SELECT a.relation_oid, a.relation, a.at, a.new ->> 'renamed_from' AS before
-        FROM ledger_data.audit AS a WHERE a.operation = 'DDL' AND a.new ->> 'renamed_from' IS NOT NULL),
+        SELECT d.relation_oid, d.relation, d.at, d.new ->> 'renamed_from' AS before
+        FROM ddl AS d WHERE d.new ->> 'renamed_from' IS NOT NULL),
     named AS (
         SELECT p.relation_oid, p.relation AS origin, p.relation_oid AS oid, p.relation AS name, p.at FROM pair AS p
+        WHERE NOT EXISTS (SELECT FROM dropped AS d WHERE d.relation_oid = p.relation_oid AND d.at >= p.at)
         UNION
         SELECT n.relation_oid, n.origin, r.relation_oid, r.relation, r.at
         FROM named AS n CROSS JOIN LATERAL (
@@ -292,14 +298,16 @@ COMMENT ON FUNCTION ledger_data.audit_subjects() IS
 --
 -- The last word on a key is the last record of it in the transaction that changed it last: that one has
 -- the latest time, since it had to wait for the row. An UPDATE that changes a key is the last word on the
--- old key as well, unless a row of the same statement came to have that key.
+-- old key as well, until a later record has it. Where the primary key is checked late, a row may have come
+-- to have the key before it was free: then no row of the same time is to have it.
 CREATE FUNCTION ledger.check_audit(OUT relation text, OUT problem text) RETURNS SETOF record
-    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
     subject record;
     said    record;
     shape   record;
+    is_late boolean;
 BEGIN
     FOR subject IN
         SELECT s.*, t.oid IS NOT NULL AS has_trigger
@@ -354,6 +362,7 @@ BEGIN
             problem := 'not compared: the table has changed since the snapshot was taken; call ledger.check_audit() again';
             RETURN NEXT;
         ELSIF shape.key IS NOT NULL THEN
+            is_late := EXISTS (SELECT FROM pg_catalog.pg_index AS i WHERE i.indrelid = subject.present AND i.indisprimary AND NOT i.indimmediate);
             RETURN QUERY
             WITH word AS MATERIALIZED (
                 SELECT a.txid, a.seq, a.at, a.operation, a.key::text COLLATE "C" AS key, a.old::text AS old, a.new::text AS new
@@ -363,7 +372,8 @@ BEGIN
                 WHERE a.operation IN ('INSERT', 'UPDATE', 'DELETE') AND ledger_data.audit_names(a.key::text) = shape.key
                   AND (said.since IS NULL OR CASE WHEN a.txid = said.since_txid THEN a.seq > said.since_seq ELSE a.at > said.since END)),
             moved AS (
-                SELECT w.txid, pg_catalog.min(w.seq) OVER (PARTITION BY w.txid, w.at) AS seq, w.at, k.key COLLATE "C" AS key
+                SELECT w.txid, CASE WHEN is_late THEN pg_catalog.min(w.seq) OVER (PARTITION BY w.txid, w.at) ELSE w.seq END AS seq,
+                       w.at, k.key COLLATE "C" AS key
                 FROM word AS w CROSS JOIN LATERAL (SELECT ledger_data.audit_key(w.old, w.key) AS key) AS k
                 WHERE w.operation = 'UPDATE' AND k.key <> w.key),
             words AS (
