@@ -94,8 +94,8 @@ COMMENT ON FUNCTION ledger_data.audit_key(text, text) IS 'the key of a logged ro
 
 -- Records belong to the table that has their relation's OID and name; after a restore, which gives other
 -- OIDs, to the table of that name. Each is followed through the renamings after its last record of a name:
--- no two tables have one name at a time. Those of a table that was dropped are no other table's. The JSON of
--- DDL records alone is read: the log is long.
+-- no two tables have one name at a time. When the table of that name is dropped, they are no other table's.
+-- The JSON of DDL records alone is read: the log is long.
 CREATE FUNCTION ledger_data.audit_subjects(OUT present oid, OUT name text, OUT oids oid[], OUT names text[]) RETURNS SETOF record
     LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 AS $$
@@ -105,17 +105,19 @@ AS $$
     ddl AS MATERIALIZED (
         SELECT a.relation_oid, a.relation, a.at, a.new FROM ledger_data.audit AS a WHERE a.operation = 'DDL'),
     dropped AS (
-        SELECT d.relation_oid, pg_catalog.max(d.at) AS at FROM ddl AS d WHERE d.new -> 'dropped' IS NOT NULL GROUP BY d.relation_oid),
+        SELECT d.relation_oid, d.relation, d.at FROM ddl AS d WHERE d.new -> 'dropped' IS NOT NULL),
     renaming AS MATERIALIZED (
         SELECT d.relation_oid, d.relation, d.at, d.new ->> 'renamed_from' AS before
         FROM ddl AS d WHERE d.new ->> 'renamed_from' IS NOT NULL),
     named AS (
         SELECT p.relation_oid, p.relation AS origin, p.relation_oid AS oid, p.relation AS name, p.at FROM pair AS p
-        WHERE NOT EXISTS (SELECT FROM dropped AS d WHERE d.relation_oid = p.relation_oid AND d.at >= p.at)
         UNION
         SELECT n.relation_oid, n.origin, r.relation_oid, r.relation, r.at
         FROM named AS n CROSS JOIN LATERAL (
-            SELECT x.* FROM renaming AS x WHERE x.before = n.name AND x.at >= n.at ORDER BY x.at LIMIT 1) AS r),
+            SELECT x.* FROM renaming AS x WHERE x.before = n.name AND x.at >= n.at ORDER BY x.at LIMIT 1) AS r
+        WHERE NOT EXISTS (
+            SELECT FROM dropped AS d
+            WHERE d.relation = n.name AND CASE d.relation_oid WHEN n.oid THEN d.at BETWEEN n.at AND r.at ELSE d.at > n.at AND d.at < r.at END)),
     last_name AS (
         SELECT DISTINCT ON (n.relation_oid, n.origin) n.* FROM named AS n ORDER BY n.relation_oid, n.origin, n.at DESC),
     present AS MATERIALIZED (
@@ -129,7 +131,10 @@ AS $$
         FROM last_name AS l
         LEFT JOIN present AS same ON same.oid = l.oid AND same.name = l.name
         LEFT JOIN present AS other ON other.name = l.name
-        LEFT JOIN present AS renamed ON renamed.oid = l.oid AND renamed.is_audited)
+        LEFT JOIN present AS renamed ON renamed.oid = l.oid AND renamed.is_audited
+        WHERE NOT EXISTS (
+            SELECT FROM dropped AS d
+            WHERE d.relation = l.name AND CASE d.relation_oid WHEN l.oid THEN d.at >= l.at ELSE d.at > l.at END))
     SELECT h.present, COALESCE(p.name, pg_catalog.min(h.name)), pg_catalog.array_agg(h.relation_oid), pg_catalog.array_agg(h.origin)
     FROM home AS h LEFT JOIN present AS p ON p.oid = h.present
     GROUP BY h.present, p.name, CASE WHEN h.present IS NULL THEN h.name END
