@@ -81,6 +81,13 @@ $sql->(q{
 is(problems(), '', 'the records of a dropped table are not those of its successor');
 $sql->(q{UPDATE blue SET n = 101});
 is(problems(), '', 'nor after changes');
+$sql->(q{
+	CREATE TABLE next (id integer PRIMARY KEY, n integer);
+	SELECT ledger.enable_audit('next');
+	INSERT INTO next VALUES (1, 5);
+	DO 'BEGIN UPDATE blue SET n = 6; INSERT INTO blue VALUES (3, 3); UPDATE next SET n = 7; DROP TABLE blue; ALTER TABLE next RENAME TO blue; UPDATE blue SET n = 8; END';
+});
+is(problems(), '', 'nor when all is done at once');
 $sql->(q{SET session_replication_role = replica; ALTER TABLE blue RENAME TO green; SET allow_system_table_mods = on; UPDATE pg_trigger SET tgenabled = 'D' WHERE tgrelid = 'green'::regclass; DELETE FROM green});
 like(problems(), qr/^public.green: missing: .*\{"id":1\}$/m, 'its own records are followed to its name');
 $sql->('DROP TABLE green');
@@ -114,7 +121,7 @@ is(problems(), '', 'nothing is missed');
 $sql->('ALTER TABLE parted DETACH PARTITION parted_2 FINALIZE; DROP TABLE parted, parted_2');
 is(problems(), '', 'nor later');
 
-# --- keys that move inside a statement
+# --- keys that move inside a statement (a trigger that fires before the audit's has its changes logged at one time)
 
 foreach my $key ('PRIMARY KEY', 'PRIMARY KEY DEFERRABLE')
 {
@@ -126,7 +133,7 @@ foreach my $key ('PRIMARY KEY', 'PRIMARY KEY DEFERRABLE')
 			UPDATE place SET id = -1 WHERE id = 1; UPDATE place SET id = 1 WHERE id = 2; UPDATE place SET id = 2 WHERE id = -1; RETURN NULL; END';
 		CREATE TABLE command (i integer PRIMARY KEY);
 		SELECT ledger.enable_audit('command');
-		CREATE TRIGGER swap AFTER INSERT ON command FOR EACH ROW EXECUTE FUNCTION swap();
+		CREATE TRIGGER a AFTER INSERT ON command FOR EACH ROW EXECUTE FUNCTION swap();
 	});
 	if ($key eq 'PRIMARY KEY')
 	{
@@ -134,9 +141,9 @@ foreach my $key ('PRIMARY KEY', 'PRIMARY KEY DEFERRABLE')
 		is(problems(), '', 'keys that are exchanged by a trigger');
 		$sql->('INSERT INTO command VALUES (2), (3)');
 		is(problems(), '', 'and again, twice in one statement');
-		$sql->('CREATE TRIGGER swap AFTER INSERT ON place FOR EACH ROW EXECUTE FUNCTION swap(); INSERT INTO place VALUES (3, 30)');
+		$sql->('CREATE TRIGGER a AFTER INSERT ON place FOR EACH ROW EXECUTE FUNCTION swap(); INSERT INTO place VALUES (3, 30)');
 		is(problems(), '', 'and by a trigger of the table itself');
-		$sql->('DROP TRIGGER swap ON place; UPDATE place SET id = -id; UPDATE place SET id = -id');
+		$sql->('DROP TRIGGER a ON place; UPDATE place SET id = -id; UPDATE place SET id = -id');
 		is(problems(), '', 'and turned');
 	}
 	else
