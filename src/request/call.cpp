@@ -158,6 +158,7 @@ LEDGER_FUNCTION(ledger_remember) {
 }
 
 LEDGER_FUNCTION(ledger_fingerprint) {
+    require_preload();
     const Jsonb *metadata = sized_argument(fcinfo, 0, Sized::metadata);
     PG_RETURN_TEXT_P(cstring_to_text(hex_of(fingerprint_of(metadata))));
 }

@@ -23,6 +23,10 @@ class Impatience {
         std::optional<Session> lock;
         if (world_.plants("mute")) {
             lock.emplace(world_.session());
+            // Nobody else would end these, whose locks are in the way.
+            const pq::Result prepared =
+                lock->exec("SELECT format('ROLLBACK PREPARED %L', gid) FROM pg_prepared_xacts");
+            for (int row = 0; row < prepared.rows(); ++row) lock->exec(prepared.text(row, 0));
             lock->exec("BEGIN");
             lock->exec("LOCK TABLE ledger_data.transfer");
         }
