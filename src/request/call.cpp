@@ -2,6 +2,7 @@
 #include "request/call.hpp"
 
 #include "engine/settings.hpp"
+#include "engine/shared.hpp"
 #include "engine/size.hpp"
 #include "pg/error.hpp"
 #include "pg/role.hpp"
