@@ -1,6 +1,7 @@
 #include "audit/ddl.hpp"
 
 #include "audit/armed.hpp"
+#include "audit/fixed_settings.hpp"
 #include "audit/log.hpp"
 #include "audit/plan.hpp"
 #include "engine/database.hpp"
@@ -81,16 +82,6 @@ ProcessUtility_hook_type earlier_utility_hook = nullptr;
 
 // --- what was touched
 
-// An identity does not depend on the search path, but on this setting.
-template <typename Describe>
-auto without_quoting_all(Describe describe) {
-    const bool quote_all = quote_all_identifiers;
-    quote_all_identifiers = false;
-    const auto result = describe();
-    quote_all_identifiers = quote_all;
-    return result;
-}
-
 const char *table_name(Oid relation) {
     const char *name = get_rel_name(relation);
     const char *schema = name ? get_namespace_name(get_rel_namespace(relation)) : nullptr;
@@ -112,8 +103,8 @@ bool can_be_described(Oid class_id) {
     return false;
 }
 
-// Null for an object that is not there any more, or of a class that PostgreSQL has no words for:
-// it raises an error for those.
+// An identity does not depend on the search path. Null for an object that is not there any more, or of a
+// class that PostgreSQL has no words for: it raises an error for those.
 const char *describe(const ObjectAddress &address) {
     if (!can_be_described(address.classId)) return nullptr;
     return without_quoting_all([&]() -> const char * {

@@ -36,6 +36,23 @@ void with_fixed_settings(Work work) {
     PG_END_TRY();
 }
 
+// Runs work, which returns a text, so that it quotes names as little as can be: a session shall not
+// choose under which name it is logged.
+template <typename Work>
+const char *without_quoting_all(Work work) {
+    const bool quote_all = quote_all_identifiers;
+    const char *text = nullptr;
+    PG_TRY();
+    {
+        quote_all_identifiers = false;
+        text = work();
+    }
+    PG_FINALLY();
+    { quote_all_identifiers = quote_all; }
+    PG_END_TRY();
+    return text;
+}
+
 // The nesting level of settings for AtEOXact_GUC, which gives back what was set.
 int fix_names_and_locales();
 

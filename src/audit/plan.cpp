@@ -180,14 +180,11 @@ void append_row(StringInfo out, const PlannedColumns &columns, TupleTableSlot *r
     appendStringInfoCharMacro(out, '}');
 }
 
-// Whatever quote_all_identifiers is: a session shall not choose under which name it is logged.
 const char *qualified_name(Relation relation) {
-    const bool quote_all = quote_all_identifiers;
-    quote_all_identifiers = false;
-    const char *name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
-                                                  RelationGetRelationName(relation));
-    quote_all_identifiers = quote_all;
-    return name;
+    return without_quoting_all([&] {
+        return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+                                          RelationGetRelationName(relation));
+    });
 }
 
 List *primary_key_columns(Relation relation) {
