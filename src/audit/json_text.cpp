@@ -87,7 +87,8 @@ void append_uuid(StringInfo out, const pg_uuid_t &uuid) {
 
 void append_bytea(StringInfo out, std::string_view bytes) {
     if (bytes.size() > MaxAllocSize / 2)
-        ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("bytea is too large to be audited"));
+        ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("bytea is too large to be audited"),
+                errhint("Exclude the column with ledger.enable_audit(), or store less in it."));
     append_quoted(out, static_cast<int>(2 * bytes.size() + 3), [&](char *to) {
         to[0] = to[1] = '\\';
         to[2] = 'x';

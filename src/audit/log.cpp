@@ -24,7 +24,7 @@ constexpr int kBytesMax = 1 << 20;
 constexpr int kWaitingChangesMax = 1 << 23;
 constexpr int kWaitingBytesMax = 512 << 20;
 
-// A jsonb, as ledger.audit_log shows the values, has less than 256 MB.
+// A jsonb, which ledger.audit_change() makes of the values, has less than 256 MB.
 constexpr int kValueMax = 255 << 20;
 
 // A text datum with room for a few characters.
@@ -423,9 +423,9 @@ int first_of(int level) {
 }
 
 // What an outer subtransaction has gathered is not ours to write, since it must outlive a
-// rollback of ours; to keep the order, ours waits for it.
+// rollback of ours; to keep the order, ours waits for it. Levels never fall.
 bool is_all_ours() {
-    return first_of(GetCurrentTransactionNestLevel()) == 0;
+    return mine.changes.first[0].level >= GetCurrentTransactionNestLevel();
 }
 
 void write_in_order() {
