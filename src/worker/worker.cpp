@@ -112,7 +112,8 @@ bool fold_long_tails(Database &database, MemoryContext context) {
         const char *error = try_in_transaction(context, [&] {
             if (ready_database() == &database) left = try_fold_account(accounts[i]);
         });
-        if (!error && left >= settings.fold_threshold) left_some = queue_account(database, accounts[i]);
+        // A full queue calls for nobody: what left_some said before still holds.
+        if (!error && left >= settings.fold_threshold) left_some |= queue_account(database, accounts[i]);
     }
     return left_some;
 }
