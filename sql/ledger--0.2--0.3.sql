@@ -320,7 +320,7 @@ BEGIN
         LEFT JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = s.present AND pg_catalog.starts_with(t.tgname::text, 'ledger_audit_')
              AND t.tgfoid = 'ledger.audit()'::pg_catalog.regprocedure
              AND t.tgname = (SELECT pg_catalog.min(o.tgname::text) FROM pg_catalog.pg_trigger AS o
-                             WHERE o.tgrelid = t.tgrelid AND o.tgfoid = t.tgfoid AND o.tgname LIKE 'ledger\_audit\_%')
+                             WHERE o.tgrelid = t.tgrelid AND o.tgfoid = t.tgfoid AND pg_catalog.starts_with(o.tgname::text, 'ledger_audit_'))
         ORDER BY s.name
     LOOP
         relation := subject.name;
