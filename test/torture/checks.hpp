@@ -70,7 +70,9 @@ inline void give_back_old_holds(World &world, Session &session) {
 
 inline void check_audit_log(World &world, Session &session) {
     session.exec("SELECT ledger.audit_change(a.id) FROM ledger.audit_log AS a ORDER BY a.id DESC LIMIT 1");
-    world.ask(session, "check_audit", "SELECT concat_ws(', ', relation, problem) FROM ledger.check_audit()");
+    const std::string rows = world.clock_was_wrong ? " WHERE problem !~ '^(altered|missing|inserted)'" : "";
+    world.ask(session, "check_audit",
+              "SELECT concat_ws(', ', relation, problem) FROM ledger.check_audit()" + rows);
     world.ask(session, "audit",
               "SELECT 'note ' || COALESCE(n.id, l.id) || ' is not what the audit log says' FROM note AS n "
               "FULL JOIN "

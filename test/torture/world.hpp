@@ -41,6 +41,7 @@ struct World {
     Times times = Times::right;  // in this round
     int forgotten = 0;           // the last round in which every key and TCC transaction ran out
     std::atomic<bool> running = false;
+    bool clock_was_wrong = false;  // the times of audit records then say nothing of their order
     std::atomic<long> snapshots = 0, standby_snapshots = 0;
 
     std::string primary() const { return cluster.conninfo(kDatabase, "read-write"); }

@@ -15,6 +15,7 @@ class WrongClock {
 
     void run() {
         const bool years = world_.times == Times::years_ahead;
+        world_.clock_was_wrong = true;
         for (int i = years ? 1 : 3; i > 0 && world_.running; --i) {
             pause_ms(200);
             world_.cluster.clock().set_ahead(
